@@ -1,0 +1,165 @@
+"""Attention: how a token looks at the others.
+
+WHY
+A word means little alone. In "the bank of the river", the vector of "bank" should take up something of
+"river". Attention lets every token gather from the others, and lets the *content* decide from which and how
+much. Nothing about distance is built in: a token can reach 500 places back as easily as one.
+
+HOW
+Each token is turned into three vectors, by three learned matrices.
+
+    query   what am I looking for?
+    key     what do I offer?
+    value   what do I hand over if I am chosen?
+
+A query is compared with every key by a dot product: a large product means a good match. A softmax turns one
+query's scores into weights that are positive and sum to 1. The answer is the mean of the values under
+these weights.
+
+    scores  = query @ keyᵀ / √d              (…, T_query, T_key)
+    weights = softmax(scores, over the keys)  each row sums to 1
+    context = weights @ value                 (…, T_query, d_value)
+
+WHY THE √d
+A dot product of d random terms has a standard deviation of √d. Without the division the scores of a wide
+model are large, the softmax puts nearly all weight on one key, and its gradient all but vanishes.
+
+A SMALL EXAMPLE
+One query (2, 0, 0, 0), two keys (1, 0, 0, 0) and (0, 1, 0, 0), two values 10 and 0. Here d = 4.
+
+    scores   2 and 0, divided by √4:  1 and 0
+    weights  e¹/(e¹+e⁰) = 0.731  and  0.269
+    context  0.731 · 10 + 0.269 · 0 = 7.31
+
+HIDING THE FUTURE
+A GPT learns to predict the next token. If it could look at that token there would be nothing to learn. So
+token t may see only tokens 0 … t. The scores of all later ones are set to −∞ *before* the softmax: e^−∞ is
+0, and the remaining weights still sum to 1. Set to 0 after the softmax, they would not.
+
+DROPOUT
+While training, some *weights* are set to 0 at random and the others scaled up, so that the model does not
+lean on one connection. Nothing is dropped in evaluation mode. `nn.Dropout` does both.
+
+Shapes: B batch, T tokens, d the width of a query or key.
+Read on: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1. Raschka, "Build a Large Language
+Model (From Scratch)", chapter 3.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    dropout: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """The mean of the values, weighted by how well each query matches each key.
+
+    Arguments
+        query    float (…, T_query, d)
+        key      float (…, T_key, d)
+        value    float (…, T_key, d_value)
+        mask     bool, broadcastable to (…, T_query, T_key): True hides that key from that query.
+                 None hides nothing. No row is hidden entirely.
+        dropout  applied to the weights, after the softmax; None changes nothing
+    Returns
+        float (…, T_query, d_value)
+
+    The scores are divided by √d before the softmax over the keys. A hidden key gets a weight of exactly 0,
+    however large its score; the inputs are not changed; gradients reach all three inputs.
+
+    Example: the one of the lesson above gives 7.31.
+
+    Source: Vaswani et al. 2017, equation 1.
+    """
+    raise NotImplementedError
+
+
+def causal_mask(length: int) -> Tensor:
+    """Which keys each query must not see: those that come after it.
+
+    Arguments
+        length  T, at least 1
+    Returns
+        bool (T, T): entry [t, s] is True where s > t, so a token always sees itself
+
+    Example: causal_mask(3) is
+
+        [[False,  True,  True],
+         [False, False,  True],
+         [False, False, False]]
+
+    Source: Raschka, section 3.5.1.
+    """
+    raise NotImplementedError
+
+
+class SelfAttention(nn.Module):
+    """Every token attends to every token of its own sequence.
+
+    Arguments
+        d_in      width of a token's vector
+        d_out     width of queries, keys, values, and of the result
+        qkv_bias  do the three projections have a bias?
+
+    Three `nn.Linear` layers, named `W_query`, `W_key` and `W_value`, are all the parameters.
+
+    Source: Raschka, section 3.4.2.
+    """
+
+    def __init__(self, d_in: int, d_out: int, qkv_bias: bool = False) -> None:
+        """Make the three projections."""
+        super().__init__()
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Project, then attend.
+
+        Arguments
+            x  float (B, T, d_in)
+        Returns
+            float (B, T, d_out)
+        """
+        raise NotImplementedError
+
+
+class CausalAttention(nn.Module):
+    """Self-attention in which no token sees a later one: what a GPT is made of.
+
+    Arguments
+        d_in            width of a token's vector
+        d_out           width of queries, keys, values, and of the result
+        context_length  the longest sequence that will come
+        dropout         the probability with which a weight is dropped in training mode
+        qkv_bias        do the three projections have a bias?
+
+    Attributes
+        W_query, W_key, W_value  `nn.Linear` layers: the only parameters
+        mask                     `causal_mask(context_length)`, registered as a buffer. A buffer moves to the
+                                 GPU with the module, but it is not trained.
+        dropout                  an `nn.Dropout`
+
+    Source: Raschka, section 3.5.3.
+    """
+
+    def __init__(self, d_in: int, d_out: int, context_length: int, dropout: float, qkv_bias: bool = False) -> None:
+        """Make the three projections, the mask and the dropout."""
+        super().__init__()
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend to the past and the present.
+
+        Arguments
+            x  float (B, T, d_in), T at most context_length
+        Returns
+            float (B, T, d_out); the weights went through dropout
+        Raises
+            ValueError: T is larger than context_length. The message names both numbers.
+        """
+        raise NotImplementedError

@@ -1,0 +1,38 @@
+"""What is installed here, and what protects this machine while your code is graded."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from grader.catalogue import Exercise
+from grader.install import requirement_name, requirements
+from grader.processes.launch import Launcher, Zygote
+from grader.protections import as_line, attempt_all
+from grader.state.store import Store
+
+
+def findings(root: Path, exercises: tuple[Exercise, ...], store: Store, launcher: Launcher) -> Iterator[str]:
+    """One line for each thing looked at."""
+    yield f"{'python':<16} {platform.python_version()}  {sys.executable}"
+    yield f"{'system':<16} {platform.platform()}"
+    for name in map(requirement_name, requirements([])):
+        yield f"{name:<16} {_version(name)}"
+    mistakes = sum(len(exercise.mistakes) for exercise in exercises)
+    yield f"exercises        {len(exercises)}, with {mistakes} known mistakes"
+    yield f"progress         {store.problem or f'{len(store.attempts())} texts kept'}"
+    yield f"processes        {'forked' if isinstance(launcher, Zygote) else 'a new interpreter each'}"
+    protections = attempt_all(launcher, root, Path(exercises[0].solution.path))
+    for protection in protections:
+        yield f"{protection.name:<16} {protection.value:<10} {protection.detail}"
+    yield as_line({protection.name: protection.value for protection in protections})
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"

@@ -1,0 +1,181 @@
+"""Make `.venv` and install what is pinned into it. Standard library only.
+
+Reached through grader/bootstrap.py, and only where that has not seen a finished installation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+import venv
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import NoReturn
+
+from grader.bootstrap import INSTALLED, NO_BOOTSTRAP, PYTHON, ROOT, VENV, go_on, in_our_venv, wanted
+
+# While this file is there, the environment is half-made, by us, and may be removed.
+UNFINISHED = VENV / "gpt-kata-unfinished"
+LOCK = ROOT / ".venv.lock"
+# Where the name to import is not the name to install.
+MODULES = {"pytest-timeout": "pytest_timeout"}
+SETUP_FAILED = 3
+
+
+def ensure(arguments: list[str]) -> None:
+    """Return if this interpreter has what the command needs; else go on in `.venv`, made first if need be.
+
+    In the second case this does not return: the process is replaced, or exits with the other's code.
+    """
+    extras = ["selftest"] if arguments[:1] == ["selftest"] else []
+    absent = missing(extras)
+    if absent and os.environ.get(NO_BOOTSTRAP):
+        _give_up(f"Not installed here: {', '.join(absent)}. {NO_BOOTSTRAP} is set, so nothing was done about it.")
+    if absent and not in_our_venv():
+        with _only_one():
+            if UNFINISHED.exists():
+                shutil.rmtree(VENV)
+            if not PYTHON.exists():
+                _make(extras)
+        go_on(arguments)
+    if absent:
+        _install(extras)
+        importlib.invalidate_caches()
+    if in_our_venv():
+        _note_installed()
+
+
+def _note_installed() -> None:
+    """Let the next start skip all this. Where it cannot be written, the next start looks again."""
+    with contextlib.suppress(OSError):
+        INSTALLED.write_bytes(wanted())
+
+
+def missing(extras: list[str]) -> list[str]:
+    """Names of required packages that cannot be imported here; nothing is imported to find out."""
+    names = [requirement_name(requirement) for requirement in requirements(extras)]
+    return [name for name in names if find_spec(MODULES.get(name, name)) is None]
+
+
+def requirements(extras: list[str]) -> list[str]:
+    """The requirements in pyproject.toml, with those of these extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    return [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+
+
+def requirement_name(requirement: str) -> str:
+    """`torch>=2.9` is `torch`."""
+    for position, character in enumerate(requirement):
+        if not (character.isalnum() or character in "-_."):
+            return requirement[:position]
+    return requirement
+
+
+def _make(extras: list[str]) -> None:
+    _say(f"First start: making an environment in {VENV} and installing torch and friends.")
+    _say("This needs the network once, and takes one to three minutes.")
+    try:
+        VENV.mkdir()
+    except OSError as error:
+        _give_up(f"{VENV} cannot be made ({error.strerror}). If it is there without an interpreter, delete it.")
+    try:
+        UNFINISHED.touch()
+        venv.create(VENV, with_pip=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        shutil.rmtree(VENV, ignore_errors=True)
+        _give_up(f"The environment could not be made: {error}. On Debian and Ubuntu, install python3-venv first.")
+    _install(extras)
+    UNFINISHED.unlink()
+
+
+def _install(extras: list[str]) -> None:
+    """Install what is missing into `.venv`; what was half-made by this run is removed if that fails."""
+    command = [str(PYTHON), "-m", "pip", "install", "--retries", "1", "--disable-pip-version-check"]
+    command += ["--constraint", str(ROOT / "constraints.txt"), *requirements(extras)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    assert process.stdout
+    lines: list[str] = []
+    try:
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            _progress(lines[-1])
+    except BaseException:
+        process.kill()
+        _remove_half_made()
+        raise
+    if process.wait() != 0:
+        _remove_half_made()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+        for line in errors[:3]:
+            _say("  " + line[:300])
+        _give_up("The packages could not be installed. Check the network and run the same command again.")
+    _progress("")
+
+
+def _remove_half_made() -> None:
+    if UNFINISHED.exists():
+        shutil.rmtree(VENV, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _only_one() -> Iterator[None]:
+    """Let two first starts at once wait for each other. A lock whose owner is gone is taken over."""
+    while True:
+        try:
+            handle = os.open(LOCK, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            break
+        except FileExistsError:
+            if _lock_is_stale():
+                LOCK.unlink(missing_ok=True)
+            time.sleep(0.2)
+        except OSError as error:
+            _give_up(f"This folder cannot be written to ({error}).")
+    with os.fdopen(handle, "w") as stream:
+        stream.write(str(os.getpid()))
+    try:
+        yield
+    finally:
+        LOCK.unlink(missing_ok=True)
+
+
+def _lock_is_stale() -> bool:
+    try:
+        owner = int(LOCK.read_text() or "0")
+    except (OSError, ValueError):
+        return False
+    if os.name == "nt":
+        return time.time() - LOCK.stat().st_mtime > 1800
+    try:
+        os.kill(owner, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _progress(line: str) -> None:
+    """What pip is doing: one line that is overwritten on a terminal, the milestones elsewhere."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K" + line[: shutil.get_terminal_size().columns - 1])
+        sys.stderr.flush()
+    elif line.startswith(("Collecting", "Downloading", "Installing", "Successfully")):
+        _say("  " + line[:160])
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _give_up(message: str) -> NoReturn:
+    _say("grader: " + message)
+    sys.exit(SETUP_FAILED)

@@ -1,0 +1,1 @@
+"""Pure decisions: from what was observed to a verdict and to what is said about it."""

@@ -1,0 +1,257 @@
+"""Is an observation the reference's? Pure functions over records; equality within a tolerance is the judge.
+
+Shape and type are compared before values, nothing is broadcast, and NaN equals only an expected NaN.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from grader.records import Array, CheckRun, Difference, Ending, Observation, Opaque, Raised, Value
+from grader.text import shorten
+
+Numbers = npt.NDArray[np.float64]
+
+
+def first_difference(expected: CheckRun, actual: CheckRun) -> Difference | None:
+    """The first observation in which two runs of one check differ, or None where they are the same."""
+    for wanted, got in zip(expected.observations, actual.observations, strict=False):
+        if wanted.name != got.name:
+            return Difference(wanted.name, f"was not observed; `{shorten(got.name)}` was")
+        difference = compare(wanted, got.value)
+        if difference:
+            return difference
+    if len(actual.observations) < len(expected.observations):
+        return Difference(expected.observations[len(actual.observations)].name, "was not observed")
+    if len(actual.observations) > len(expected.observations):
+        return Difference(shorten(actual.observations[len(expected.observations)].name), "should not be there")
+    return None
+
+
+def same_run(one: CheckRun, other: CheckRun) -> bool:
+    """Did two subjects behave alike in a check: the same ending, the same error, the same observations?"""
+    if one.ending is not other.ending:
+        return False
+    if one.ending in (Ending.TIMEOUT, Ending.CRASHED, Ending.LIMIT):
+        return True  # the process is gone: how it ended is all that is left of the check
+    if (one.failure is None) != (other.failure is None):
+        return False
+    if one.failure and other.failure and one.failure.types != other.failure.types:
+        return False
+    if one.failure and other.failure and one.failure.message != other.failure.message:
+        return False
+    return first_difference(one, other) is None
+
+
+def compare(expected: Observation, actual: Value) -> Difference | None:
+    """How `actual` departs from an expected observation, or None."""
+    found = _compare(expected.value, actual, expected.tolerance)
+    if found is None:
+        return None
+    where, summary, wanted, got = found
+    place = f"at {where}: " if where else ""
+    return Difference(expected.name, place + summary, wanted, got)
+
+
+# A finding on the way: where in the value, what is said, what was wanted, what was there.
+_Found = tuple[str, str, str, str]
+
+
+def _compare(expected: Value, actual: Value, tolerance: float) -> _Found | None:
+    match expected:
+        case Raised():
+            return _compare_raised(expected, actual)
+        case Array():
+            if isinstance(actual, Array):
+                return _compare_arrays(expected, actual, tolerance)
+        case bool() | None:
+            if type(actual) is type(expected):
+                return None if actual == expected else ("", "differs", show(expected), show(actual))
+        case int():
+            if type(actual) is int:
+                return None if actual == expected else ("", "differs", show(expected), show(actual))
+        case float():
+            if type(actual) is float:
+                close = _close(expected, actual, tolerance)
+                return None if close else ("", "differs", show(expected), show(actual))
+        case str() | bytes():
+            if type(actual) is type(expected):
+                return _compare_text(expected, actual)
+        case list() | tuple():
+            if type(actual) is type(expected):
+                return _compare_sequences(expected, actual, tolerance)
+        case dict():
+            if isinstance(actual, dict):
+                return _compare_mappings(expected, actual, tolerance)
+        case Opaque():
+            if actual == expected:
+                return None
+    if isinstance(actual, Raised):
+        said = f": {shorten(actual.message, 200)}" if actual.message else ""
+        return "", f"raised {actual.types[0]}{said}; it should return {kind(expected)}", "", ""
+    return "", f"is {kind(actual)}; it should be {kind(expected)}", "", show(actual)
+
+
+def _compare_raised(expected: Raised, actual: Value) -> _Found | None:
+    wanted = expected.types[0]
+    if not isinstance(actual, Raised):
+        return "", f"returned {kind(actual)}; it should raise {wanted}", wanted, show(actual)
+    if wanted not in actual.types:
+        return (
+            "",
+            f"raised {actual.types[0]}; it should raise {wanted}",
+            wanted,
+            shorten(actual.message, 200),
+        )
+    for mention in expected.mentions:
+        # Both ways round: a known mistake whose own message lacks the name is like another that lacks it.
+        if (mention in actual.message) != (mention in expected.message):
+            summary = f"raised {wanted}, as it should, but the message does not name {mention}"
+            return "", summary, shorten(expected.message, 200), shorten(actual.message, 200)
+    return None
+
+
+def _compare_arrays(expected: Array, actual: Array, tolerance: float) -> _Found | None:
+    if actual.shape != expected.shape:
+        return "", f"has shape {actual.shape}; it should be {expected.shape}", "", ""
+    if actual.dtype != expected.dtype:
+        return "", f"has dtype {actual.dtype}; it should be {expected.dtype}", "", ""
+    if actual.data == expected.data:
+        return None
+    wanted, got = numbers(expected), numbers(actual)
+    off = ~close_values(wanted, got, tolerance)
+    if not off.any():
+        return None
+    first = tuple(int(i) for i in np.argwhere(off)[0])
+    at = f"; the first at [{', '.join(map(str, first))}]" if first else ""
+    count = f"{int(off.sum()):,} of {off.size:,} values are" if off.size > 1 else "the value is"
+    with np.errstate(invalid="ignore"):
+        worst = np.abs(wanted - got)[off]
+    finite = worst[np.isfinite(worst)]
+    by = f", by up to {finite.max():.3g}" if finite.size else ""
+    nan = int((np.isnan(got) & ~np.isnan(wanted)).sum())
+    not_a_number = f"; {nan:,} of them NaN" if nan else ""
+    summary = f"{count} off{by}{not_a_number}{at}"
+    return "", summary, _show_number(expected, wanted[first].item()), _show_number(actual, got[first].item())
+
+
+def _show_number(array: Array, value: float) -> str:
+    if array.dtype == "bool":
+        return str(bool(value))
+    return show(int(value) if "int" in array.dtype else value)
+
+
+def _compare_text(expected: str | bytes, actual: str | bytes) -> _Found | None:
+    if actual == expected:
+        return None
+    at = next((i for i, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), None)
+    at = min(len(expected), len(actual)) if at is None else at
+    start = max(0, at - 20)
+    summary = f"differs from character {at} on" if isinstance(expected, str) else f"differs from byte {at} on"
+    return "", summary, show(expected[start : at + 40]), show(actual[start : at + 40])
+
+
+def _compare_sequences(
+    expected: list[Value] | tuple[Value, ...],
+    actual: list[Value] | tuple[Value, ...],
+    tolerance: float,
+) -> _Found | None:
+    for index, (wanted, got) in enumerate(zip(expected, actual, strict=False)):
+        found = _compare(wanted, got, tolerance)
+        if found:
+            where, summary = f"[{index}]{found[0]}", found[1]
+            if len(expected) != len(actual) and not isinstance(wanted, Array):
+                return where, f"{summary}; {_lengths(expected, actual)}", show(expected), show(actual)
+            whole = _flat(expected)
+            return where, summary, show(expected) if whole else found[2], show(actual) if whole else found[3]
+    if len(actual) != len(expected):
+        return "", _lengths(expected, actual), show(expected), show(actual)
+    return None
+
+
+def _lengths(expected: list[Value] | tuple[Value, ...], actual: list[Value] | tuple[Value, ...]) -> str:
+    return f"has {len(actual):,} items where {len(expected):,} are expected"
+
+
+def _flat(items: list[Value] | tuple[Value, ...]) -> bool:
+    """Short enough, and simple enough, to be shown whole."""
+    return len(items) <= 16 and all(isinstance(item, int | float | str | bytes | None) for item in items)
+
+
+def _compare_mappings(expected: dict[Value, Value], actual: dict[Value, Value], tolerance: float) -> _Found | None:
+    missing = [key for key in expected if key not in actual]
+    extra = [key for key in actual if key not in expected]
+    if missing or extra:
+        parts = [f"lacks {_some(missing)}"] if missing else []
+        parts += [f"has {_some(extra)} too many"] if extra else []
+        return "", " and ".join(parts), show(expected), show(actual)
+    for key, wanted in expected.items():
+        found = _compare(wanted, actual[key], tolerance)
+        if found:
+            return f"[{show(key)}]{found[0]}", *found[1:]
+    return None
+
+
+def _some(keys: list[Value]) -> str:
+    named = ", ".join(show(key, 30) for key in keys[:3])
+    return named + (f" and {len(keys) - 3:,} more" if len(keys) > 3 else "")
+
+
+def _close(expected: float, actual: float, tolerance: float) -> bool:
+    if math.isnan(expected) or math.isnan(actual):
+        return math.isnan(expected) and math.isnan(actual)
+    if math.isinf(expected) or math.isinf(actual):
+        return expected == actual
+    return abs(expected - actual) <= tolerance * (1 + abs(expected))
+
+
+def close_values(expected: Numbers, actual: Numbers, tolerance: float) -> npt.NDArray[np.bool_]:
+    """Elementwise: within `tolerance`, absolutely and relatively; infinities and NaN only where expected."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = np.abs(expected - actual) <= tolerance * (1 + np.abs(expected))
+    special = ~np.isfinite(expected) | ~np.isfinite(actual)
+    same = (expected == actual) | (np.isnan(expected) & np.isnan(actual))
+    return np.where(special, same, near)
+
+
+def numbers(array: Array) -> Numbers:
+    """The values of an observed tensor. Integers beyond 2**53 lose their last bits; no exercise has them."""
+    if array.dtype == "bfloat16":  # the upper half of a float32
+        raw = np.frombuffer(array.data, dtype="<u2").astype("<u4") << 16
+        return raw.view("<f4").reshape(array.shape).astype(np.float64)
+    dtype = "bool" if array.dtype == "bool" else np.dtype(array.dtype).newbyteorder("<")
+    return np.frombuffer(array.data, dtype=dtype).reshape(array.shape).astype(np.float64)
+
+
+KINDS = {type(None): "None", bool: "a bool", int: "an int", float: "a float", str: "a string", bytes: "bytes"}
+
+
+def kind(value: Value) -> str:
+    """What a value is, in words."""
+    match value:
+        case Array():
+            return f"a {value.dtype} tensor of shape {value.shape}"
+        case Raised():
+            return f"a {value.types[0]}"
+        case Opaque():
+            return f"an object of type {shorten(value.type_name)}"
+        case list() | tuple() | dict():
+            return f"a {type(value).__name__}"
+    return KINDS.get(type(value), f"an object of type {type(value).__name__}")
+
+
+def show(value: Value, limit: int = 160) -> str:
+    """A value as one short line."""
+    match value:
+        case Array():
+            return shorten(f"tensor {np.array2string(numbers(value), precision=4, threshold=12)}", limit)
+        case Raised():
+            return value.types[0]
+        case Opaque():
+            return f"<{shorten(value.type_name)}>"
+        case float():
+            return f"{value:.6g}"
+    return shorten(repr(value), limit)

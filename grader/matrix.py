@@ -1,0 +1,111 @@
+"""The kill matrix: every known mistake and every equivalent against every probe.
+
+It proves the tests: a mistake that no probe sees, two mistakes that cannot be told apart yet say different
+things, an equivalent that is refused, are each a defect of the exercise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grader.catalogue import Edit, Exercise, Mistake
+from grader.errors import GraderError
+from grader.judge.compare import same_run
+from grader.processes.launch import Launcher
+from grader.processes.supervise import run
+from grader.records import CheckRun, Ending, SubjectRun
+from grader.subject.agreed import IMPORT_CHECK
+from grader.subject.job import Job, Limits
+from grader.variants import (
+    REFERENCE_SECONDS,
+    completed,
+    job_for,
+    limits_after,
+    limits_of_hanging,
+    run_in_batches,
+    variant_sources,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A known mistake: the checks that see it, and the mistakes with other words that look the same."""
+
+    name: str
+    caught_by: tuple[str, ...]
+    same_as: tuple[str, ...]
+    hang_is_marked: bool
+
+    @property
+    def good(self) -> bool:
+        return bool(self.caught_by) and not self.same_as and self.hang_is_marked
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The result for one exercise. `refused` maps an equivalent to the checks that it fails."""
+
+    exercise: str
+    seed: int
+    mistakes: tuple[Row, ...]
+    refused: dict[str, tuple[str, ...]]
+    equivalents: int
+
+    @property
+    def good(self) -> bool:
+        return all(row.good for row in self.mistakes) and not self.refused
+
+
+def matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
+    """Run all variants of an exercise. Raises `GraderError` if the reference itself does not complete."""
+    reference = run(launcher, job_for(exercise, variant_sources(exercise), seed, Limits(REFERENCE_SECONDS)))
+    if not completed(reference, exercise):
+        broken = reference.checks[-1]
+        why = next((check for check in reference.checks if check.ending is not Ending.RETURNED), broken)
+        detail = f"{why.failure.types[0]}: {why.failure.message}" if why.failure else "it ended early"
+        raise GraderError(f"the reference of {exercise.id} does not complete {why.check}: {detail}")
+
+    def job(edit: Edit) -> Job:
+        hangs = isinstance(edit, Mistake) and edit.hangs
+        limits = limits_of_hanging(reference) if hangs else limits_after(reference)
+        return job_for(exercise, variant_sources(exercise, edit), seed, limits)
+
+    edits = [*exercise.mistakes, *exercise.equivalents]
+    runs = run_in_batches(launcher, [job(edit) for edit in edits])
+    mistake_runs, equivalent_runs = runs[: len(exercise.mistakes)], runs[len(exercise.mistakes) :]
+    caught_by = [departures(reference, its_run, exercise) for its_run in mistake_runs]
+    rows = []
+    for number, (mistake, its_run) in enumerate(zip(exercise.mistakes, mistake_runs, strict=True)):
+        twins = [
+            other.name
+            for position, other in enumerate(exercise.mistakes)
+            if other.says != mistake.says
+            and caught_by[position] == caught_by[number]
+            and alike(its_run, mistake_runs[position], caught_by[number])
+        ]
+        hung = any(check.ending is Ending.TIMEOUT for check in its_run.checks)
+        rows.append(Row(mistake.name, caught_by[number], tuple(twins), hung is mistake.hangs))
+    failed = {
+        edit.name: departures(reference, its_run, exercise)
+        for edit, its_run in zip(exercise.equivalents, equivalent_runs, strict=True)
+    }
+    refused = {name: checks for name, checks in failed.items() if checks}
+    return Matrix(exercise.id, seed, tuple(rows), refused, len(exercise.equivalents))
+
+
+def alike(one: SubjectRun, other: SubjectRun, checks: tuple[str, ...]) -> bool:
+    """Did two subjects behave alike in these checks?"""
+    ours, theirs = one.by_name(), other.by_name()
+    return all(_alike_in(name, ours, theirs) for name in checks)
+
+
+def departures(one: SubjectRun, other: SubjectRun, exercise: Exercise) -> tuple[str, ...]:
+    """The checks in which two subjects did not behave alike. A check missing on one side only is one."""
+    ours, theirs = one.by_name(), other.by_name()
+    names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
+    return tuple(name for name in names if not _alike_in(name, ours, theirs))
+
+
+def _alike_in(check: str, ours: dict[str, CheckRun], theirs: dict[str, CheckRun]) -> bool:
+    a, b = ours.get(check), theirs.get(check)
+    return a is b if a is None or b is None else same_run(a, b)

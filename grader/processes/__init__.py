@@ -1,0 +1,1 @@
+"""The supervisor's side of the processes that run code under test."""

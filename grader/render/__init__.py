@@ -1,0 +1,1 @@
+"""One report, several formats: each module turns a `Report` into text."""

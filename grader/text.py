@@ -1,0 +1,31 @@
+"""What is shown: how to call the grader, and text without control characters, of bounded length."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+# What to type. Only Windows has a `python` on every machine that has Python.
+COMMAND = "python -m grader" if os.name == "nt" else "python3 -m grader"
+
+
+def printable(text: str) -> str:
+    """`text` without characters that could move a terminal's cursor, colour it or hide something.
+
+    Line ends and tabs stay; lone surrogates become their escape, so that every terminal can encode the rest.
+    """
+    return "".join(character if _harmless(character) else _escape(character) for character in text)
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """`text` as one printable line of at most `limit` characters."""
+    line = " ".join(printable(text).split("\n"))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _harmless(character: str) -> bool:
+    return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

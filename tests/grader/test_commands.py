@@ -1,0 +1,273 @@
+"""The command line as a person meets it: real processes, the real exercises, exit codes, one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from grader import catalogue
+from grader.state.store import Store
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+FIRST = "ex00_tensors"
+
+
+@pytest.fixture(autouse=True)
+def fresh_exercises(checkout: Path) -> Iterator[None]:
+    """Every test begins with untouched stubs and without a history."""
+    yield
+    for exercise in catalogue.load(checkout):
+        (checkout / "exercises" / exercise.file_name).write_text(exercise.stub, encoding="utf-8")
+    shutil.rmtree(checkout / ".grader", ignore_errors=True)
+
+
+def solve(checkout: Path, exercise: str) -> Path:
+    return Path(shutil.copy(checkout / "solutions" / f"{exercise}.py", checkout / "exercises"))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    parts = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path): path.read_bytes() for path in parts if not {"__pycache__", ".grader"} & set(path.parts)}
+
+
+def test_a_newcomer_is_told_what_to_open(command: Command, checkout: Path) -> None:
+    done = command()
+    assert done.returncode == 1
+    assert f"0 of {len(catalogue.load(checkout))} done" in done.stdout
+    assert f"{FIRST}.py" in done.stdout
+    assert "Read the lesson at its top, then write `softmax`" in done.stdout
+    assert done.stderr == ""
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_solved_exercise_moves_the_bar(command: Command, checkout: Path) -> None:
+    solve(checkout, FIRST)
+    done = command()
+    assert done.returncode == 1
+    assert f"1 of {len(catalogue.load(checkout))} done" in done.stdout
+    assert "ex01_text.py" in done.stdout
+
+
+def test_the_reference_passes_and_says_so_in_json(command: Command, checkout: Path) -> None:
+    done = command("check", "--all", "--on", "solutions", "--format", "json", "--seed", "17")
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    assert report["version"] == 1
+    assert report["seed"] == 17
+    assert report["passed"] == report["total"] == len(catalogue.load(checkout))
+    assert set(report["protections"]) == {"files", "network", "memory", "reference-hidden"}
+    statuses = {check["status"] for exercise in report["exercises"] for check in exercise["checks"]}
+    assert statuses == {"passed"}
+
+
+def test_the_same_report_as_junit(command: Command, checkout: Path) -> None:
+    path = solve(checkout, FIRST)
+    path.write_text(path.read_text(encoding="utf-8").replace("def accuracy(", "def accurate("), encoding="utf-8")
+    done = command("check", "0", "1", "--format", "junit")
+    assert done.returncode == 1
+    root = ElementTree.fromstring(done.stdout)
+    suites = {suite.get("name"): suite for suite in root}
+    assert set(suites) == {FIRST, "ex01_text"}
+    assert suites[FIRST].find("testcase/error") is not None
+    assert len(suites["ex01_text"].findall("testcase/failure")) == int(suites["ex01_text"].get("tests", "0"))
+
+
+def test_faults_in_some_exercises_leave_the_others_as_they_are(command: Command, checkout: Path) -> None:
+    ids = [exercise.id for exercise in catalogue.load(checkout)]
+    texts = {name: solve(checkout, name) for name in ids}
+    faults = {
+        ids[0]: ("timeout", "while True: pass\n"),
+        ids[1]: ("crashed", "import os; os._exit(0)\n"),
+        ids[2]: ("unreadable", "def broken(:\n"),
+    }
+    for name, (_, code) in faults.items():
+        path = texts[name]
+        path.write_text(path.read_text(encoding="utf-8") + "\n" + code, encoding="utf-8")
+    report = json.loads(command("check", "--all", "--format", "json").stdout)
+    results = {entry["id"]: entry for entry in report["exercises"]}
+    for name, (status, _) in faults.items():
+        assert results[name]["status"] == status
+    timeout = results[ids[0]]["checks"][0]
+    assert timeout["line"] == len(texts[ids[0]].read_text(encoding="utf-8").splitlines())
+    imported = {"ex03_bpe": "blocked"}  # it builds on ex02, which cannot be read
+    for name in ids[3:]:
+        assert results[name]["status"] == imported.get(name, "passed")
+
+
+def test_hints_are_given_one_by_one(command: Command) -> None:
+    outputs = [command("hint", "ex06", "causal_mask").stdout for _ in range(4)]
+    for number, output in enumerate(outputs, 1):
+        assert f"ex06_attention, causal_mask, hint {min(number, 3)} of 3" in output
+    assert len(set(outputs)) == 3
+    assert "hint 1 of 3" in command("hint").stdout
+
+
+def test_a_hint_is_for_what_went_wrong(command: Command, checkout: Path) -> None:
+    path = solve(checkout, "ex06_attention")
+    path.write_text(path.read_text(encoding="utf-8").replace("diagonal=1)", "diagonal=0)"), encoding="utf-8")
+    assert command("check", "ex06").returncode == 1
+    assert "causal_mask" in command("hint", "ex06").stdout
+
+
+def test_history_restore_and_reset(command: Command, checkout: Path) -> None:
+    path = solve(checkout, FIRST)
+    command("check", "ex00")
+    first = path.read_text(encoding="utf-8")
+    second = first + "# second\n"
+    path.write_text(second, encoding="utf-8")
+    command("check", "ex00")
+    history = command("history", "ex00").stdout
+    assert history.count("passed") == 2
+    assert "is as it was at the beginning" in command("reset", "ex00").stdout
+    assert "NotImplementedError" in path.read_text(encoding="utf-8")
+    assert command("restore", "1").returncode == 0
+    assert path.read_text(encoding="utf-8") == first
+    assert command("restore", "2").returncode == 0
+    assert path.read_text(encoding="utf-8") == second
+    assert "nothing to do" in command("restore", "2").stdout
+
+
+def test_list_shows_the_last_verdicts(command: Command, checkout: Path) -> None:
+    assert command("list").stdout.count("not begun") == len(catalogue.load(checkout))
+    solve(checkout, FIRST)
+    command("check", "ex00")
+    assert "passed" in command("list").stdout
+
+
+def test_doctor_says_what_is_in_force(command: Command) -> None:
+    done = command("doctor")
+    assert done.returncode == 0
+    assert "protections: files=" in done.stdout
+    assert "torch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("check", "ex77"), "There is no exercise 'ex77'"),
+        (("check",), "Name an exercise"),
+        (("check", "ex00", "--on", "nowhere"), "There is no folder"),
+        (("check", "ex00", "--on", "tutor"), "holds no exercise"),
+        (("check", "ex00", "--seed", "minus"), "seed"),
+        (("check", "ex00", "--seed", "-1"), "seed"),
+        (("check", "ex00", "--format", "pdf"), "format"),
+        (("--colour",), "No such option"),
+        (("fly",), "No such command"),
+        (("restore", "99"), "There is no text number 99"),
+        (("hint", "ex77"), "There is no exercise"),
+        (("hint", "ex06", "nothing"), "has no function 'nothing'"),
+        (("reset", "ex77"), "There is no exercise"),
+        (("matrix", "ex77"), "There is no exercise"),
+        (("matrix", "--format", "junit"), "text or json"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_changes_nothing(
+    command: Command, checkout: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    before = tree(checkout)
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+    assert tree(checkout) == before
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ('title = "Attention"', "title = ", "is not valid TOML"),
+        ('find = "diagonal=1)"\nwith = "diagonal=0)"', 'find = "diagonal=9)"\nwith = ""', "0 times"),
+    ],
+)
+def test_a_broken_tutor_file_gets_one_clear_line(
+    command: Command, checkout: Path, old: str, new: str, said: str
+) -> None:
+    path = checkout / "tutor" / "ex06_attention.toml"
+    whole = path.read_text(encoding="utf-8")
+    assert whole.count(old) == 1
+    path.write_text(whole.replace(old, new), encoding="utf-8")
+    try:
+        done = command("check", "ex06")
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_written_still_gets_its_verdict(command: Command, checkout: Path) -> None:
+    (checkout / ".grader").write_text("a file where a folder should be")
+    try:
+        done = command("check", "ex06", "--format", "json")
+    finally:
+        (checkout / ".grader").unlink()
+    report = json.loads(done.stdout)
+    assert report["exercises"][0]["status"] == "unfinished"
+    assert "could not be stored" in report["notices"][0]
+
+
+def test_a_plain_console_is_enough(command: Command) -> None:
+    done = command("check", "ex06", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert done.returncode == 1
+    assert "?" not in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_the_path_without_fork_gives_the_same_verdicts(command: Command, checkout: Path) -> None:
+    arguments = ("check", "ex00", "ex06", "--on", "solutions", "--seed", "3", "--format", "json")
+    forked, spawned = command(*arguments), command(*arguments, GPT_KATA_WORKERS="spawn")
+    assert spawned.returncode == 0
+
+    def verdicts(text: str) -> list[tuple[str, str]]:
+        checks = (check for entry in json.loads(text)["exercises"] for check in entry["checks"])
+        return [(check["name"], check["status"]) for check in checks]
+
+    assert verdicts(spawned.stdout) == verdicts(forked.stdout)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT")
+def test_ctrl_c_is_answered_and_the_text_is_kept(checkout: Path, command: Command) -> None:
+    path = checkout / "exercises" / f"{FIRST}.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\nwhile True: pass\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "grader"],
+        cwd=checkout,
+        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    store = Store(checkout / ".grader" / "progress.sqlite3")
+    while not store.attempts():
+        time.sleep(0.05)
+    store.close()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("grader: stopped.")
+    assert len(errors.splitlines()) == 1
+    assert "grading was cut off" in command("history").stdout
+
+
+def test_stubs_follow_from_solutions_and_drift_fails(command: Command, checkout: Path) -> None:
+    assert command("stubs", "--check").returncode == 0
+    path = checkout / "exercises" / "ex06_attention.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("WHY", "Why", 1), encoding="utf-8")
+    done = command("stubs", "--check")
+    assert done.returncode == 1
+    assert "ex06_attention.py:3 is not what its solution gives" in done.stdout
+    assert command("stubs").returncode == 0
+    assert command("stubs", "--check").returncode == 0

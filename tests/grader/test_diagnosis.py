@@ -1,0 +1,104 @@
+"""Which mistake is named: only one that explains what was seen, and only without ambiguity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from grader.catalogue import Exercise, Mistake
+from grader.judge.diagnosis import diagnose
+from grader.records import CheckRun, Ending, Failure, Observation, SubjectRun
+
+
+def run(**values: int) -> SubjectRun:
+    """A run in which check `test_double` observed `double=…` and so on."""
+    checks = tuple(
+        CheckRun(f"test_{name}", Ending.RETURNED, (Observation("value", value),)) for name, value in values.items()
+    )
+    return SubjectRun(checks)
+
+
+RIGHT = {"double": 0, "total": 0, "counter": 0}
+
+
+def explain(exercise: Exercise, known: dict[str, dict[str, int]], actual: dict[str, int]) -> dict[str, list[str]]:
+    """Diagnose with mistakes that are made up: `known` maps a name to what it changes.
+
+    A name ends in what it says: `a:axis` and `b:axis` say the same. Two at once add up.
+    """
+    mistakes = tuple(Mistake(name, "return x * 2", "?", name.partition(":")[2] or name) for name in known)
+    made_up = Exercise(**{**exercise.__dict__, "mistakes": mistakes})
+
+    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: tuple[str, ...]) -> list[SubjectRun | None]:
+        runs: list[SubjectRun | None] = []
+        for candidate in candidates:
+            values = dict(RIGHT)
+            for mistake in candidate:
+                for name, change in known[mistake.name].items():
+                    values[name] += change
+            runs.append(run(**{name: value for name, value in values.items() if f"test_{name}" in names}))
+        return runs
+
+    found = diagnose(made_up, run(**RIGHT), run(**{**RIGHT, **actual}), run_mistakes)
+    return {check: [mistake.name for mistake in mistakes] for check, mistakes in found.items()}
+
+
+def test_nothing_wrong_needs_no_mistake(exercise: Exercise) -> None:
+    assert explain(exercise, {"a": {"double": 1}}, {}) == {}
+
+
+def test_the_one_that_fits_is_named(exercise: Exercise) -> None:
+    known = {"a": {"double": 1}, "b": {"double": 2}}
+    assert explain(exercise, known, {"double": 2}) == {"test_double": ["b"]}
+
+
+def test_one_that_would_break_what_passed_is_not_named(exercise: Exercise) -> None:
+    assert explain(exercise, {"a": {"double": 1, "total": 1}}, {"double": 1}) == {}
+
+
+def test_two_with_different_words_are_no_answer(exercise: Exercise) -> None:
+    known = {"a": {"double": 1}, "b": {"double": 1}}
+    assert explain(exercise, known, {"double": 1}) == {}
+
+
+def test_two_with_the_same_words_are_one_answer(exercise: Exercise) -> None:
+    known = {"a:same": {"double": 1}, "b:same": {"double": 1}}
+    assert explain(exercise, known, {"double": 1}) == {"test_double": ["a:same"]}
+
+
+def test_the_one_that_explains_more_wins(exercise: Exercise) -> None:
+    known = {"a": {"double": 1}, "b": {"double": 1, "total": 1}}
+    assert explain(exercise, known, {"double": 1, "total": 1}) == {"test_double": ["b"], "test_total": ["b"]}
+
+
+def test_two_mistakes_in_two_places_are_both_named(exercise: Exercise) -> None:
+    known = {"a": {"double": 1}, "b": {"total": 1}}
+    assert explain(exercise, known, {"double": 1, "total": 1}) == {"test_double": ["a"], "test_total": ["b"]}
+
+
+def test_a_pair_in_one_function_is_named(exercise: Exercise) -> None:
+    known = {"a": {"double": 1}, "b": {"double": 10}}
+    assert explain(exercise, known, {"double": 11}) == {"test_double": ["a", "b"]}
+
+
+def test_an_ambiguous_pair_is_not_named(exercise: Exercise) -> None:
+    known = {"a": {"double": 1}, "b": {"double": 4}, "c": {"double": 2}, "d": {"double": 3}}
+    assert explain(exercise, known, {"double": 5}) == {}
+
+
+@pytest.mark.parametrize("message, expected", [("index 3", ["a"]), ("index 4", [])])
+def test_an_error_is_explained_only_by_the_same_error(
+    exercise: Exercise, message: str, expected: list[str]
+) -> None:
+    def raised(text: str) -> SubjectRun:
+        return SubjectRun((CheckRun("test_double", Ending.RAISED, (), Failure(("IndexError",), text)),))
+
+    mistake = Mistake("a", "return x * 2", "?", "says")
+    made_up = Exercise(**{**exercise.__dict__, "mistakes": (mistake,)})
+
+    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: tuple[str, ...]) -> list[SubjectRun | None]:
+        return [raised("index 3") for _ in candidates]
+
+    found = diagnose(made_up, run(double=0), raised(message), run_mistakes)
+    assert [mistake.name for mistake in found.get("test_double", ())] == expected

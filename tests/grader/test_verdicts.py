@@ -1,0 +1,347 @@
+"""Every verdict, end to end: real processes, a small exercise, a learner's text."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from grader.catalogue import Exercise, load
+from grader.processes.launch import Launcher
+from grader.records import CheckResult, ExerciseResult, Status
+from grader.session import Session
+from grader.state.store import Store
+
+from .conftest import ID, SOLUTION
+
+Grade = Callable[[str], ExerciseResult]
+BODY = "return x * 2"
+
+
+def with_body(body: str) -> str:
+    assert SOLUTION.count(BODY) == 1
+    return SOLUTION.replace(BODY, body)
+
+
+def first(result: ExerciseResult) -> CheckResult:
+    assert result.first_open is not None
+    return result.first_open
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+def test_the_reference_passes(grade: Grade) -> None:
+    result = grade(SOLUTION)
+    assert result.status is Status.PASSED
+    assert [check.status for check in result.checks] == [Status.PASSED] * 3
+
+
+def test_a_stub_is_unfinished_and_says_where_to_begin(grade: Grade, exercise: Exercise) -> None:
+    result = grade(exercise.stub)
+    assert result.status is Status.UNFINISHED
+    assert {check.status for check in result.checks} == {Status.UNFINISHED}
+    place = first(result).place
+    assert place is not None
+    assert place.function == "double"
+    assert exercise.stub.splitlines()[place.line - 1].strip() == "raise NotImplementedError"
+
+
+def test_a_half_written_file_is_judged_function_by_function(grade: Grade) -> None:
+    result = grade(with_body("raise NotImplementedError"))
+    assert result.status is Status.UNFINISHED
+    assert [check.status for check in result.checks] == [Status.UNFINISHED, Status.PASSED, Status.PASSED]
+
+
+def test_a_known_mistake_is_told(grade: Grade) -> None:
+    result = grade(with_body("return 3.0 * x"))
+    assert result.status is Status.WRONG
+    check = first(result)
+    assert (check.mistakes, check.message) == (("tripled",), "You triple.")
+    assert check.place is not None and check.place.line == line_of(SOLUTION, "def double")
+
+
+def test_an_unknown_mistake_is_described(grade: Grade) -> None:
+    check = first(grade(with_body("return x * 2 + 1")))
+    assert check.status is Status.WRONG
+    assert check.mistakes == ()
+    assert "6 of 6 values are off, by up to 1" in check.message
+    assert check.difference is not None and check.difference.actual
+
+
+def test_an_endless_loop_is_a_timeout_with_its_line(grade: Grade) -> None:
+    text = with_body("while True:\n        x = x + 0")
+    start = time.monotonic()
+    result = grade(text)
+    assert result.status is Status.TIMEOUT
+    check = first(result)
+    assert check.place is not None
+    assert check.place.line in (line_of(text, "while True"), line_of(text, "x = x + 0"))
+    assert check.mistakes == ("endless",)
+    assert result.checks[1].status is Status.BLOCKED
+    assert time.monotonic() - start < 60
+
+
+def test_an_endless_loop_that_swallows_everything_is_a_timeout(grade: Grade) -> None:
+    body = "while True:\n        try:\n            while True: pass\n        except BaseException: pass"
+    assert grade(with_body(body)).status is Status.TIMEOUT
+
+
+@pytest.mark.parametrize("code", ["import os; os._exit(0)", "import os; os.abort()"])
+def test_a_process_that_ends_itself_is_a_crash(grade: Grade, code: str) -> None:
+    result = grade(with_body(code))
+    assert result.status is Status.CRASHED
+    assert "exit code 0" in first(result).message or "SIGABRT" in first(result).message
+    assert grade(code + "\n" + SOLUTION).status is Status.CRASHED
+
+
+def test_a_segmentation_fault_is_a_crash_with_its_line(grade: Grade) -> None:
+    text = with_body("import ctypes; ctypes.string_at(0)")
+    check = first(grade(text))
+    assert check.status is Status.CRASHED
+    assert check.place is not None and check.place.line == line_of(text, "string_at")
+
+
+def test_an_error_is_told_with_the_learners_line(grade: Grade) -> None:
+    text = with_body("y = x * 2\n    return y[5, 5]")
+    check = first(grade(text))
+    assert check.status is Status.RAISED
+    assert check.message.startswith("IndexError")
+    assert check.place is not None and check.place.line == line_of(text, "y[5, 5]")
+
+
+def test_what_torch_has_not_implemented_is_not_unfinished(grade: Grade) -> None:
+    result = grade(with_body("return torch.nn.Module()(x)"))
+    assert result.status is Status.RAISED
+    assert "forward" in first(result).message
+
+
+def test_a_reference_that_fails_is_our_fault(grade: Grade, repository: Path, subject_processes: Launcher) -> None:
+    probes = repository / "tests" / f"test_{ID}.py"
+    probes.write_text(probes.read_text() + "\n\ndef test_broken(subject):\n    subject.nothing()\n")
+    grade(SOLUTION)
+    (exercise,) = load(repository)
+    result = Session((exercise,), repository / "exercises", 17, subject_processes, None).grade(exercise)
+    assert result.status is Status.GRADER_ERROR
+    assert "test_broken" in result.message and "not your fault" in result.message
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt()", "RecursionError('deep')"])
+def test_no_error_escapes(grade: Grade, error: str) -> None:
+    assert grade(with_body(f"raise {error}")).status is Status.RAISED
+
+
+def test_an_error_at_import_is_told(grade: Grade) -> None:
+    check = first(grade("import no_such_module\n" + SOLUTION))
+    assert check.status is Status.RAISED
+    assert "no_such_module" in check.message
+    assert check.place is not None and check.place.line == 1
+
+
+def test_too_much_memory_is_a_limit(grade: Grade) -> None:
+    assert grade(with_body("return bytearray(3 * 2**30)")).status is Status.LIMIT
+    assert grade(with_body("return torch.zeros(2**30)")).status is Status.LIMIT
+
+
+def test_too_much_output_is_a_limit_and_its_head_is_kept(grade: Grade) -> None:
+    result = grade(with_body("print('begin')\n    while True: print('x' * 10_000)"))
+    assert result.status is Status.LIMIT
+    assert result.output.startswith("begin")
+    assert len(result.output) < 20_000
+
+
+def test_what_the_code_prints_is_kept(grade: Grade) -> None:
+    result = grade(with_body("print('hello'); return x * 2"))
+    assert (result.status, result.output) == (Status.PASSED, "hello\n")
+
+
+@pytest.mark.parametrize("code", ["sys.stdout.close()", "del sys.stdout", "sys.stdout = None"])
+def test_code_that_breaks_its_output_is_judged_by_what_it_returns(grade: Grade, code: str) -> None:
+    assert grade(with_body(f"import sys; {code}; return x * 2")).status is Status.PASSED
+
+
+def test_a_forbidden_operation_is_named_however_it_is_reached(grade: Grade) -> None:
+    for body in ("return torch.sum(x)", "return x.sum()", "return torch.ops.aten.sum.default(x)"):
+        check = first(grade(with_body(body)))
+        assert check.status is Status.FORBIDDEN
+        assert "`sum`" in check.message
+
+
+def test_catching_exceptions_does_not_hide_a_forbidden_operation(grade: Grade) -> None:
+    body = "try:\n        return x.sum()\n    except Exception:\n        return x * 2"
+    assert first(grade(with_body(body))).status is Status.FORBIDDEN
+
+
+def test_a_forbidden_package_is_named(grade: Grade) -> None:
+    assert first(grade("import tiktoken\n" + SOLUTION)).status is Status.FORBIDDEN
+    assert first(grade(with_body("import tiktoken; return x * 2"))).status is Status.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    "text, line, said",
+    [
+        (with_body("return = 3"), line_of(with_body("return = 3"), "return = 3"), "Syntax error"),
+        (SOLUTION.replace("def double", "def dooble"), 1, "`double` is missing"),
+        (
+            SOLUTION.replace("    def add", "    def plus"),
+            line_of(SOLUTION, "class Counter"),
+            "`Counter.add` is missing",
+        ),
+        (SOLUTION.replace("def double(x)", "def double(y)"), line_of(SOLUTION, "def double"), "takes (y)"),
+        ("x = 1\0", 1, "null bytes"),
+    ],
+)
+def test_an_unreadable_file_is_named_with_its_line(grade: Grade, text: str, line: int, said: str) -> None:
+    result = grade(text)
+    assert result.status is Status.UNREADABLE
+    assert said in result.message
+    assert result.place is not None and result.place.line == line
+
+
+def test_a_file_that_is_not_utf8_is_unreadable(grade: Grade, repository: Path, exercise: Exercise) -> None:
+    grade(SOLUTION)
+    path = repository / "exercises" / exercise.file_name
+    path.write_bytes(b"# ok\n# caf\xe9\n")
+    session_result = grade_bytes_again(repository, exercise)
+    assert session_result.status is Status.UNREADABLE
+    assert session_result.place is not None and session_result.place.line == 2
+
+
+def grade_bytes_again(repository: Path, exercise: Exercise) -> ExerciseResult:
+    class NoLauncher:
+        def start(self, work: object) -> object:
+            raise AssertionError("an unreadable file needs no process")
+
+        def close(self) -> None: ...
+
+    return Session((exercise,), repository / "exercises", 17, NoLauncher(), None).grade(exercise)  # type: ignore[arg-type]
+
+
+def test_a_missing_file_is_unreadable_and_says_how_to_get_it_back(repository: Path, exercise: Exercise) -> None:
+    (repository / "exercises" / exercise.file_name).unlink()
+    result = grade_bytes_again(repository, exercise)
+    assert result.status is Status.UNREADABLE
+    assert f"reset {ID}" in result.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SOLUTION.replace("def double(x):", "def double(x, factor=2):"),
+        SOLUTION.replace("def total(x):", "def helper(x):\n    return x\n\n\ndef total(x):"),
+        SOLUTION.replace("def double(x):", "def _double(x):") + "\n\ndouble = _double\n",
+        SOLUTION.replace("class Counter:", "class Base:\n    pass\n\n\nclass Counter(Base):"),
+        SOLUTION.replace("def double(x):", "def double(x: torch.Tensor) -> torch.Tensor:"),
+        "\ufeff" + SOLUTION,
+        SOLUTION.replace("\n", "\r\n"),
+    ],
+)
+def test_right_code_in_another_shape_passes(grade: Grade, text: str) -> None:
+    assert grade(text).status is Status.PASSED
+
+
+def test_changing_an_input_is_wrong(grade: Grade) -> None:
+    check = first(grade(with_body("x *= 2\n    return x")))
+    assert check.status is Status.WRONG
+    assert "inputs that your code changed" in check.message
+
+
+def test_chance_is_named(grade: Grade) -> None:
+    check = first(grade(with_body("import os\n    return x * 2 + int.from_bytes(os.urandom(4), 'big')")))
+    assert check.status is Status.WRONG
+    assert "Two runs of your code" in check.message
+
+
+def test_patching_the_means_of_comparison_changes_nothing(grade: Grade) -> None:
+    patch = (
+        "import torch\ntorch.allclose = lambda *a, **k: True\ntorch.equal = lambda *a, **k: True\n"
+        "torch.testing.assert_close = lambda *a, **k: None\nprint('3 passed')\n"
+    )
+    assert grade(patch + with_body("return x")).status is Status.WRONG
+
+
+def test_a_process_left_behind_is_gone(grade: Grade) -> None:
+    mark = "time.sleep(61.125)"
+    start = f"subprocess.Popen([sys.executable, '-c', 'import time; {mark}'])"
+    assert grade(with_body(f"import subprocess, sys\n    {start}\n    return x * 2")).status is Status.PASSED
+    time.sleep(0.3)
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not any(mark in part for command in commands for part in command)
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+    grade: Grade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    grade(SOLUTION)
+    grade(with_body("import os; os._exit(3)"))
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_change_between_two_runs_is_seen_even_within_a_second(grade: Grade) -> None:
+    assert grade(with_body("return x * 2")).status is Status.PASSED
+    assert grade(with_body("return x * 3")).status is Status.WRONG
+    assert grade(with_body("return x * 2")).status is Status.PASSED
+
+
+def test_what_builds_on_an_unfinished_exercise_is_blocked(
+    repository: Path, exercise: Exercise, subject_processes: Launcher
+) -> None:
+    second = "ex01_more"
+    solution = (
+        "from .ex00_mini import double\n\n\n"
+        'def quadruple(x):\n    """Four times x."""\n    return double(double(x))\n'
+    )
+    (repository / "solutions" / f"{second}.py").write_text(solution)
+    (repository / "tests" / f"test_{second}.py").write_text(
+        "def test_quadruple(subject, draw, observe):\n    observe('x4', subject.quadruple(draw.normal(2, 3)))\n"
+    )
+    (repository / "tutor" / f"{second}.toml").write_text(
+        'title = "More"\nminutes = 1\n[hints]\nquadruple = ["a", "b", "c"]\n'
+    )
+    both = load(repository)
+    mine = repository / "exercises"
+    (mine / f"{second}.py").write_text(solution)
+
+    def grade_second() -> ExerciseResult:
+        return Session(both, mine, 17, subject_processes, None).grade(both[1])
+
+    result = grade_second()
+    assert result.status is Status.BLOCKED
+    assert "double" in first(result).message
+    (mine / exercise.file_name).write_text(with_body("return x * 3"))
+    result = grade_second()
+    assert result.status is Status.BLOCKED
+    assert ID in result.message
+    (mine / exercise.file_name).write_text(SOLUTION)
+    assert grade_second().status is Status.PASSED
+
+
+def test_a_text_is_kept_before_it_is_graded(repository: Path, exercise: Exercise) -> None:
+    store = Store(repository / ".grader" / "progress.sqlite3")
+    (repository / "exercises" / exercise.file_name).write_text(SOLUTION)
+
+    class Killed(BaseException):
+        pass
+
+    class DyingLauncher:
+        def start(self, work: object) -> object:
+            raise Killed
+
+        def close(self) -> None: ...
+
+    session = Session((exercise,), repository / "exercises", 17, DyingLauncher(), store)  # type: ignore[arg-type]
+    with pytest.raises(Killed):
+        session.grade(exercise)
+    (attempt,) = store.attempts()
+    assert attempt.status is None
+    found = store.text_of(attempt.id)
+    assert found is not None and found[1] == SOLUTION
+    store.close()

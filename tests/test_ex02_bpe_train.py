@@ -1,0 +1,315 @@
+"""Probes of ex02: training a byte pair encoding. Each runs on the reference, your code and every mistake."""
+
+LESSON = "tin tin tint in"
+END = "<|endoftext|>"
+
+
+def ids(numbers):
+    """Ids made while the probe runs, so that equal ones above 256 are different objects."""
+    return tuple(int(number) for number in numbers.split())
+
+
+def learned(result):
+    """What train_bpe returned, without the 256 single bytes, so that what is shown of it stays short."""
+    match result:
+        case (dict() as ranks, merges):
+            return {
+                token: rank for token, rank in ranks.items() if type(token) is not bytes or len(token) > 1
+            }, merges
+    return result
+
+
+def test_pairs_of_neighbours_are_counted(subject, draw, observe):
+    observe("the example", subject.count_pairs({(5, 6, 5, 6): 1, (6, 5): 10, (8,): 3}))
+    observe("one word of four", subject.count_pairs({(40, 30, 20, 10): 1}))
+
+
+def test_a_pair_counts_as_often_as_its_word_occurs(subject, draw, observe):
+    observe("pairs", subject.count_pairs({(5, 6, 7): 4, (5, 6): 3, (9, 7): 1, (7, 9, 5, 6): 20}))
+
+
+def test_every_place_in_a_word_counts(subject, draw, observe):
+    observe("the same pair three times", subject.count_pairs({(5, 6, 5, 6, 5, 6): 2}))
+    for length in (2, 3, 4, 5):
+        observe(f"{length} equal ids", subject.count_pairs({(7,) * length: 3}))
+    observe("equal ids inside a word", subject.count_pairs({(1, 7, 7, 7, 2): 1}))
+
+
+def test_a_pair_has_an_order(subject, draw, observe):
+    observe("pairs", subject.count_pairs({(6, 5): 2, (5, 6): 3}))
+
+
+def test_short_words_hold_no_pair(subject, draw, observe):
+    observe("a word of one id", subject.count_pairs({(7,): 5}))
+    observe("a word of one id, and one of two", subject.count_pairs({(7,): 5, (300, 301): 2}))
+    observe("no words", subject.count_pairs({}))
+
+
+def test_an_empty_word_holds_no_pair(subject, draw, observe):
+    observe("an empty word", subject.count_pairs({(): 4}))
+    observe("an empty word between others", subject.count_pairs({(3, 4): 1, (): 4, (4, 3): 2}))
+
+
+def test_pairs_do_not_reach_from_word_to_word(subject, draw, observe):
+    observe("pairs", subject.count_pairs({(1, 2): 1, (3, 4): 1, (5, 6, 7): 1}))
+
+
+def test_counting_leaves_the_words_as_they_were(subject, draw, observe):
+    words = {(5, 6, 5): 2, (7,): 1, (8, 9): 4}
+    subject.count_pairs(words)
+    observe("the words afterwards", words)
+
+
+def test_pairs_of_random_words(subject, draw, observe):
+    words = {}
+    for _ in range(12):
+        word = tuple(draw.whole(250, 255) for _ in range(draw.whole(1, 8)))
+        words[word] = draw.whole(1, 9)
+    observe("pairs", subject.count_pairs(words))
+
+
+def test_a_pair_is_replaced_by_the_new_id(subject, draw, observe):
+    observe("the example", subject.merge_pair((5, 6, 7, 5, 6), (5, 6), 256))
+    observe("in the middle", subject.merge_pair((1, 2, 5, 6, 3, 4), (5, 6), 300))
+    observe("at the start", subject.merge_pair((5, 6, 3, 4, 2), (5, 6), 257))
+    observe("three in a row", subject.merge_pair((5, 6, 5, 6, 5, 6), (5, 6), 999))
+
+
+def test_the_last_pair_is_merged_too(subject, draw, observe):
+    for word in ((1, 5, 6), (1, 2, 5, 6), (5, 6)):
+        observe(f"{word}", subject.merge_pair(word, (5, 6), 256))
+
+
+def test_the_last_id_stays(subject, draw, observe):
+    for word in ((5, 6, 1), (5, 6, 6), (6, 1, 2)):
+        observe(f"{word}", subject.merge_pair(word, (5, 6), 256))
+
+
+def test_a_half_pair_at_the_end_stays(subject, draw, observe):
+    for word in ((1, 2, 5), (5, 6, 5), (5,)):
+        observe(f"{word}", subject.merge_pair(word, (5, 6), 256))
+
+
+def test_only_this_pair_in_this_order(subject, draw, observe):
+    for word in ((6, 5, 6, 6, 5), (5, 5, 7, 6, 6), (5, 7, 6), (1, 2, 3)):
+        observe(f"{word}", subject.merge_pair(word, (5, 6), 256))
+
+
+def test_equal_ids_are_merged_from_the_left(subject, draw, observe):
+    for length in (1, 2, 3, 4, 5, 6, 7):
+        observe(f"{length} equal ids", subject.merge_pair((7,) * length, (7, 7), 256))
+    observe("inside a word", subject.merge_pair((1, 7, 7, 7, 2, 7, 7), (7, 7), 256))
+
+
+def test_short_words_stay(subject, draw, observe):
+    observe("one id", subject.merge_pair((9,), (5, 6), 256))
+    observe("two other ids", subject.merge_pair((6, 5), (5, 6), 256))
+
+
+def test_an_empty_word_stays_empty(subject, draw, observe):
+    observe("no id", subject.merge_pair((), (5, 6), 256))
+
+
+def test_ids_are_numbers_and_not_text(subject, draw, observe):
+    observe("15 6 and 5 67 are not 5 6", subject.merge_pair((15, 6, 5, 67, 5, 6), (5, 6), 256))
+
+
+def test_ids_are_compared_by_value(subject, draw, observe):
+    word, pair = ids("300 301 299 300 301"), ids("300 301")
+    observe("merged", subject.merge_pair(word, pair, 302))
+
+
+def test_merge_in_random_words(subject, draw, observe):
+    for number in range(6):
+        word = tuple(draw.whole(1, 4) for _ in range(draw.whole(9, 30)))
+        pair = (draw.whole(1, 4), draw.whole(1, 4))
+        observe(f"word {number}", subject.merge_pair(word, pair, 400 + number))
+
+
+def test_text_is_cut_into_pieces(subject, draw, observe):
+    observe("the example", subject.pretokenize("I'll see  2 dogs."))
+    observe("words and numbers", subject.pretokenize("Room 101B, 3rd floor: 1,024 m2 (or so)!"))
+
+
+def test_english_endings(subject, draw, observe):
+    observe(
+        "in lower case",
+        subject.pretokenize("I'd say we've won, they'll see it's Tom's; I'm sure you're not, don't 'tis"),
+    )
+    observe("in upper case", subject.pretokenize("DON'T SAY IT'S MINE, WE'LL"))
+
+
+def test_white_space(subject, draw, observe):
+    observe("between words", subject.pretokenize("one two  three   four"))
+    observe("at both ends", subject.pretokenize("  one  "))
+    observe("line breaks and tabs", subject.pretokenize("one\ntwo\n\nthree \n four\t\tfive\r\n"))
+    observe("nothing else", subject.pretokenize(" \n\t "))
+
+
+def test_letters_of_all_alphabets(subject, draw, observe):
+    observe("letters", subject.pretokenize("naïve Straße мир 日本語 שלום"))
+    observe("a letter and a combining mark", subject.pretokenize("cafe\u0301 Ａ"))
+    observe("emoji", subject.pretokenize("ok 🙂🙂 👩\u200d👧"))
+
+
+def test_digits_and_number_signs(subject, draw, observe):
+    observe("pieces", subject.pretokenize("x² is ½ of 12345 and Ⅷ, ٣٤ snake_case_9"))
+
+
+def test_random_text_is_cut_into_pieces(subject, draw, observe):
+    text = draw.text(40)
+    observe("pieces", subject.pretokenize(text))
+    observe("pieces joined", "".join(subject.pretokenize(text)))
+
+
+def test_pieces_that_come_again_are_kept(subject, draw, observe):
+    observe("pieces", subject.pretokenize("so so so, so"))
+
+
+def test_no_text_has_no_pieces(subject, draw, observe):
+    observe("empty text", subject.pretokenize(""))
+    observe("empty text and a special token", subject.pretokenize("", (END,)))
+    observe("a special token alone", subject.pretokenize(END, (END,)))
+    observe("two special tokens", subject.pretokenize(END + END, (END,)))
+
+
+def test_special_tokens_are_cut_out(subject, draw, observe):
+    observe("the example", subject.pretokenize("one<|end|>two", ["<|end|>"]))
+    observe("in several places", subject.pretokenize(f"{END}a b{END}{END}c{END}d", (END,)))
+    observe("an unlisted one is text", subject.pretokenize("one<|end|>two", (END,)))
+    observe("none listed", subject.pretokenize("one<|end|>two"))
+    observe("by name", subject.pretokenize(text="one<|end|>two", special_tokens=("<|end|>",)))
+
+
+def test_several_special_tokens(subject, draw, observe):
+    observe("pieces", subject.pretokenize("a<|x|>b<|y|>c<|z|>d <|x|>", ("<|x|>", "<|y|>", "<|z|>")))
+
+
+def test_signs_in_a_special_token_stand_for_themselves(subject, draw, observe):
+    observe("a bar", subject.pretokenize("a < b | c > d <|x|> e", ("<|x|>",)))
+    observe("a dot and a plus", subject.pretokenize("axb a.b a+b aab", ("a.b", "a+b")))
+    observe("brackets", subject.pretokenize("I saw [SEP] SEP (x) x", ("[SEP]", "(x)")))
+
+
+def test_the_longest_special_token_wins(subject, draw, observe):
+    for specials in (("<s>", "<s><s>x"), ("<s><s>x", "<s>")):
+        observe(f"{specials}", subject.pretokenize("one<s><s>x two<s>x", specials))
+
+
+def test_special_tokens_are_found_from_left_to_right(subject, draw, observe):
+    observe("overlapping", subject.pretokenize("one#ab!!two", ("ab!!", "#a")))
+
+
+def test_white_space_beside_a_special_token(subject, draw, observe):
+    observe("pieces", subject.pretokenize(f"one  {END}  two\n{END}\n\nthree {END}", (END,)))
+
+
+def test_the_special_tokens_are_left_as_they_were(subject, draw, observe):
+    specials = ["<b>", "<a>", "<longer>", "<d>"]
+    subject.pretokenize("a<b>c<longer>d", specials)
+    observe("the special tokens afterwards", specials)
+
+
+def test_training_on_the_lesson_text(subject, draw, observe):
+    observe("learned ranks and merges, 258 tokens", learned(subject.train_bpe(LESSON, 258)))
+    observe("with a special token", learned(subject.train_bpe(LESSON, 259, [END])))
+
+
+def test_exactly_as_many_tokens_as_wanted(subject, draw, observe):
+    text = "some words, some more words and some others"
+    for size in (257, 258, 263, 270):
+        observe(f"learned ranks and merges, {size} tokens", learned(subject.train_bpe(text, size)))
+
+
+def test_training_stops_when_no_pair_is_left(subject, draw, observe):
+    for size in (260, 261, 262, 400):
+        observe(f"the lesson's text, {size} tokens wanted", learned(subject.train_bpe(LESSON, size)))
+    observe("aaaaa", learned(subject.train_bpe("aaaaa", 999)))
+
+
+def test_text_without_a_pair_teaches_nothing(subject, draw, observe):
+    observe("empty text", learned(subject.train_bpe("", 300)))
+    observe("one letter", learned(subject.train_bpe("a", 300)))
+    observe("a special token alone", learned(subject.train_bpe(END, 300, (END,))))
+
+
+def test_a_pair_that_occurs_once_is_merged(subject, draw, observe):
+    observe("learned ranks and merges", learned(subject.train_bpe("abc", 258)))
+
+
+def test_frequent_words_weigh_more(subject, draw, observe):
+    text = "tea tea tea tea tea ink sink pink link"
+    observe("one merge", learned(subject.train_bpe(text, 257)))
+    observe("four merges", learned(subject.train_bpe(text, 260)))
+
+
+def test_pairs_are_counted_anew_after_each_merge(subject, draw, observe):
+    observe("learned ranks and merges", learned(subject.train_bpe("abc abc abc abd abd xbc", 262)))
+
+
+def test_every_place_in_a_word_counts_in_training(subject, draw, observe):
+    observe("one merge", learned(subject.train_bpe("aaaaa\nbc\nbc\nbc", 257)))
+
+
+def test_ties_go_to_the_smallest_first_id(subject, draw, observe):
+    observe("dc, ba and fe", learned(subject.train_bpe("dc ba\nfe", 260)))
+    observe("ids of 2 and 3 digits", learned(subject.train_bpe("dc\nCD\nba", 258)))
+
+
+def test_ties_with_equal_first_ids_go_to_the_smallest_second_id(subject, draw, observe):
+    observe("ac, ab and ad", learned(subject.train_bpe("ac\nab\nad", 258)))
+    observe("bc and da", learned(subject.train_bpe("bc\nda", 257)))
+
+
+def test_ties_between_old_and_new_ids(subject, draw, observe):
+    observe("id 256 is larger than y", learned(subject.train_bpe("in\nin\nina\nyz", 258)))
+    observe("the second id is 256 or m", learned(subject.train_bpe("in\nin\nain\nam", 258)))
+
+
+def test_letters_beyond_ascii_are_several_bytes(subject, draw, observe):
+    observe("é and ñ", learned(subject.train_bpe("é é é ñ ñ", 259)))
+    observe("Japanese and emoji", learned(subject.train_bpe("日本 日本 日光 🙂🙂 🙃", 275)))
+
+
+def test_no_token_crosses_a_piece(subject, draw, observe):
+    observe("words", learned(subject.train_bpe("a b a b a b a b", 262)))
+    observe("words and signs", learned(subject.train_bpe("end. end. end.\nend.\n", 270)))
+
+
+def test_no_token_crosses_a_special_token(subject, draw, observe):
+    text = f"ab{END}ab{END}ab cd{END}cd"
+    observe("learned ranks and merges", learned(subject.train_bpe(text, 262, (END,))))
+    text = f"{END} end {END} end"
+    observe("with the special token's letters in the text", learned(subject.train_bpe(text, 262, (END,))))
+
+
+def test_special_tokens_count_as_part_of_the_vocabulary(subject, draw, observe):
+    specials = ["<b>", "<a>", "<longer>"]
+    text = "some words<a>some<longer> more words<b>and some others"
+    observe("learned ranks and merges, 265 tokens", learned(subject.train_bpe(text, 265, specials)))
+    absent = (END, "<|pad|>")
+    observe("special tokens that do not occur", learned(subject.train_bpe("so much more", 260, absent)))
+
+
+def test_the_smallest_vocabulary(subject, draw, observe):
+    observe("256 tokens", subject.train_bpe("some text", 256))
+    observe("258 tokens, 2 of them special", subject.train_bpe("some text", 258, ("<a>", "<b>")))
+    observe("259 tokens, 2 of them special", subject.train_bpe("some text", 259, ("<a>", "<b>")))
+
+
+def test_a_vocabulary_that_is_too_small_is_refused(subject, draw, observe):
+    observe.outcome("255 tokens", subject.train_bpe, "some text", 255, mentions=("256",))
+    observe.outcome("0 tokens", subject.train_bpe, "", 0, mentions=("256",))
+    specials = ("<a>", "<b>", "<c>")
+    observe.outcome("258 tokens, 3 special", subject.train_bpe, "text", 258, specials, mentions=("259",))
+
+
+def test_half_of_a_surrogate_pair_is_refused(subject, draw, observe):
+    observe.outcome("text with chr(0xD800)", subject.train_bpe, "!" + chr(0xD800) + "!", 260)
+
+
+def test_training_on_random_text(subject, draw, observe):
+    text = draw.text(30) + END + draw.text(30)
+    observe("learned ranks and merges", learned(subject.train_bpe(text, 297, (END,))))
+    words = [draw.word("abc", 1, 6) for _ in range(20)]
+    observe("few letters, many ties", learned(subject.train_bpe(" ".join(words), 290)))
