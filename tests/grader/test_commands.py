@@ -247,6 +247,8 @@ def test_ctrl_c_is_answered_and_the_text_is_kept(checkout: Path, command: Comman
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background of a shell hands down an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout
     process.stdout.readline()
