@@ -1,18 +1,33 @@
 """`python -m grader`: see that what is needed is installed, then run the command."""
 
+import os
 import sys
+from contextlib import suppress
+
+INTERRUPTED = 130  # what shells, and typer, make of Ctrl-C
 
 
 def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - the whole point is to say so in one line
         print("GPT Kata needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".", file=sys.stderr)
         return 3
-    from grader import bootstrap
+    try:
+        from grader import bootstrap
 
-    bootstrap.ensure(sys.argv[1:])
-    from grader import cli
+        bootstrap.ensure(sys.argv[1:])
+        from grader import cli
 
-    return cli.run(sys.argv[1:])
+        code = cli.run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        # Not sys.exit: nobody waits for threads after Ctrl-C, and a KeyboardInterrupt that once passed through
+        # an `exec` makes Python end as if by the signal, whatever was returned.
+        with suppress(OSError):
+            print("grader: stopped. Nothing is lost.", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ ROOT = Path(__file__).resolve().parent.parent
 EXERCISES = ROOT / "exercises"
 STATE = ROOT / ".grader"
 LARGEST_SEED = 2**31 - 1
-INTERRUPTED = 130  # what typer, too, makes of Ctrl-C
 
 app = typer.Typer(
     add_completion=False,
@@ -66,19 +65,21 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[EXERCISE]…", help
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command; returns its exit code: 0 all passed, 1 not all, 2 usage, 3 the grader failed."""
+    """Run a command; returns its exit code: 0 all passed, 1 not all, 2 usage, 3 the grader failed.
+
+    Ctrl-C is the caller's: it is raised as KeyboardInterrupt, or comes back as the 130 that typer makes of it.
+    """
     _make_output_safe()
     try:
-        code = int(app(arguments, standalone_mode=False, prog_name=COMMAND) or 0)
-        return _interrupted() if code == INTERRUPTED else code
+        return int(app(arguments, standalone_mode=False, prog_name=COMMAND) or 0)
     except UsageError as error:
         return _complain(str(error), 2)
     except typer.TyperException as error:
         return _complain(f"{error.format_message().rstrip('.')}. `{COMMAND} --help` lists what there is.", 2)
     except GraderError as error:
         return _complain(str(error), 3)
-    except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except typer.Exit as leaving:
         return leaving.exit_code
     except BrokenPipeError:
@@ -366,10 +367,6 @@ def _launcher(seed: int) -> Iterator[Launcher]:
         yield started
     finally:
         started.close()
-
-
-def _interrupted() -> int:
-    return _complain(f"stopped. Nothing is lost: what was read is in `{COMMAND} history`.", INTERRUPTED)
 
 
 def _make_output_safe() -> None:
