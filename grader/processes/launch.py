@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +43,12 @@ class Child:
 
 
 class Launcher(Protocol):
-    """A source of subject processes. `start` may be called from several threads."""
+    """A source of subject processes. `start` may be called from several threads.
+
+    `scratch` is a folder for what they write; it ends with the launcher, also where that is killed.
+    """
+
+    scratch: Path
 
     def start(self, work: Work) -> Child: ...
 
@@ -72,6 +79,7 @@ class Zygote:
     """The zygote process (see grader/subject/zygote.py), started at once and restarted if it dies."""
 
     def __init__(self, seed: int) -> None:
+        self.scratch = _new_scratch()
         self._environment = subject_environment(seed)
         self._lock = threading.Lock()
         self._closed = False
@@ -100,12 +108,13 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)  # the zygote did that, unless it was killed
 
     def _boot(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "grader.subject.zygote", str(theirs.fileno())],
+                [sys.executable, "-m", "grader.subject.zygote", str(theirs.fileno()), str(self.scratch)],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
                 env=self._environment,
@@ -167,6 +176,7 @@ class Spares:
     """Interpreters that have torch imported and wait for one job each. A used one is replaced at once."""
 
     def __init__(self, seed: int) -> None:
+        self.scratch = _new_scratch()
         self._environment = subject_environment(seed)
         self._lock = threading.Lock()
         self._waiting = self._spawn()
@@ -190,6 +200,7 @@ class Spares:
     def close(self) -> None:
         self._waiting.kill()
         self._waiting.communicate()
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -201,6 +212,10 @@ class Spares:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+
+
+def _new_scratch() -> Path:
+    return Path(tempfile.mkdtemp(prefix="gpt-kata-"))
 
 
 def kill_tree(pid: int) -> None:

@@ -71,7 +71,7 @@ def run_many(launcher: Launcher, jobs: Sequence[Job]) -> list[SubjectRun]:
 
 def _run_in_one_process(launcher: Launcher, jobs: Sequence[Job]) -> list[SubjectRun]:
     """The results of the first jobs: of all, or up to the one in which the process ended."""
-    scratch = tempfile.mkdtemp(prefix="gpt-kata-")
+    scratch = tempfile.mkdtemp(dir=launcher.scratch)
     try:
         child = launcher.start(Work(tuple(jobs), scratch))
         return _watch(child, jobs, Path(scratch))

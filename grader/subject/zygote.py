@@ -12,14 +12,17 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 from grader.subject.agreed import LENGTH
 
 
-def main(control_descriptor: int) -> None:
+def main(control_descriptor: int, scratch: str) -> None:
     control = socket.socket(fileno=control_descriptor)
     import torch
 
@@ -41,8 +44,7 @@ def main(control_descriptor: int) -> None:
             if key.fileobj is control:
                 received = _receive(control)
                 if received is None:
-                    _kill_all(running)
-                    os._exit(0)  # the interpreter's own tidying up would take longer than the grading
+                    _end(running, scratch)
                 text, (channel, output) = received
                 pid = os.fork()
                 if pid == 0:
@@ -63,17 +65,20 @@ def main(control_descriptor: int) -> None:
 
 
 def _receive(control: socket.socket) -> tuple[str, list[int]] | None:
-    prefix, descriptors, _, _ = socket.recv_fds(control, LENGTH.size, 2)
-    if len(prefix) < LENGTH.size:
-        return None
-    (size,) = LENGTH.unpack(prefix)
-    body = bytearray()
-    while len(body) < size:
-        part = control.recv(size - len(body))
-        if not part:
+    """The next piece of work and its two descriptors, or None where the supervisor is gone."""
+    with suppress(ConnectionResetError):  # it was killed before it had read all that we told it
+        prefix, descriptors, _, _ = socket.recv_fds(control, LENGTH.size, 2)
+        if len(prefix) < LENGTH.size:
             return None
-        body += part
-    return body.decode(), descriptors
+        (size,) = LENGTH.unpack(prefix)
+        body = bytearray()
+        while len(body) < size:
+            part = control.recv(size - len(body))
+            if not part:
+                return None
+            body += part
+        return body.decode(), descriptors
+    return None
 
 
 def _become_child(output: int) -> None:
@@ -106,16 +111,21 @@ def _reap(control: socket.socket, running: set[int]) -> None:
 
 
 def _tell(control: socket.socket, **event: object) -> None:
-    try:
+    # Where the supervisor is gone, the control socket says so next.
+    with suppress(BrokenPipeError, ConnectionResetError):
         control.sendall(json.dumps(event).encode() + b"\n")
-    except BrokenPipeError:  # the supervisor is gone
-        os._exit(0)
 
 
-def _kill_all(running: set[int]) -> None:
+def _end(running: set[int], scratch: str) -> NoReturn:
+    """The supervisor closed or was killed: leave no process and no file behind."""
     for pid in running:
-        os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # so young that it has no group of its own yet
+            os.killpg(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(0)  # the interpreter's own tidying up would take longer than the grading
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+import psutil
 import pytest
 
 from grader import catalogue
@@ -234,6 +235,30 @@ def test_the_path_without_fork_gives_the_same_verdicts(command: Command, checkou
         return [(check["name"], check["status"]) for check in checks]
 
     assert verdicts(spawned.stdout) == verdicts(forked.stdout)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_however_it_ends_no_process_and_no_file_is_left(checkout: Path, tmp_path: Path, number: int) -> None:
+    path = checkout / "exercises" / f"{FIRST}.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\nwhile True: pass\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "grader", "check", "--all"],
+        cwd=checkout,
+        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    grader = psutil.Process(process.pid)
+    while len(started := grader.children(recursive=True)) < 2:  # the zygote, and a child of it
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.wait(timeout=60)
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert not alive
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT")

@@ -332,6 +332,8 @@ def test_a_text_is_kept_before_it_is_graded(repository: Path, exercise: Exercise
         pass
 
     class DyingLauncher:
+        scratch = repository
+
         def start(self, work: object) -> object:
             raise Killed
 
