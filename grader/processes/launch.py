@@ -45,7 +45,7 @@ class Child:
 class Launcher(Protocol):
     """A source of subject processes. `start` may be called from several threads.
 
-    `scratch` is a folder for what they write; it ends with the launcher, also where that is killed.
+    `scratch` is a folder for what they write. `close` ends every process that is left, and removes it.
     """
 
     scratch: Path
@@ -179,11 +179,16 @@ class Spares:
         self.scratch = _new_scratch()
         self._environment = subject_environment(seed)
         self._lock = threading.Lock()
+        self._closed = False
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._waiting = self._spawn()
 
     def start(self, work: Work) -> Child:
         with self._lock:
+            if self._closed:
+                raise GraderError("the grader is ending")
             process, self._waiting = self._waiting, self._spawn()
+            self._running.add(process)
         assert process.stdin and process.stdout and process.stderr
         child = Child(process.pid, os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno()))
         process.stdout.close()
@@ -194,13 +199,23 @@ class Spares:
         with suppress(OSError):
             process.stdin.write(work.to_json().encode())
             process.stdin.close()
-        threading.Thread(target=lambda: child.finish(process.wait()), daemon=True).start()
+        threading.Thread(target=self._await_end, args=(process, child), daemon=True).start()
         return child
 
     def close(self) -> None:
-        self._waiting.kill()
-        self._waiting.communicate()
+        with self._lock:
+            self._closed = True
+            left = [self._waiting, *self._running]
+        for process in left:
+            kill_tree(process.pid)
+            process.wait()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _await_end(self, process: subprocess.Popen[bytes], child: Child) -> None:
+        exit_code = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        child.finish(exit_code)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

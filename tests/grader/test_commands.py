@@ -237,25 +237,39 @@ def test_the_path_without_fork_gives_the_same_verdicts(command: Command, checkou
     assert verdicts(spawned.stdout) == verdicts(forked.stdout)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGINT")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_however_it_ends_no_process_and_no_file_is_left(checkout: Path, tmp_path: Path, number: int) -> None:
+def start_on_a_hanging_exercise(checkout: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """`python -m grader …` with a first exercise that leaves a file `hangs` in its folder and does not end."""
     path = checkout / "exercises" / f"{FIRST}.py"
-    path.write_text(path.read_text(encoding="utf-8") + "\nwhile True: pass\n", encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "grader", "check", "--all"],
+    hanging = "\nopen('hangs', 'w').close()\nwhile True: pass\n"
+    path.write_text(path.read_text(encoding="utf-8") + hanging, encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-m", "grader", *arguments],
         cwd=checkout,
-        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "TMPDIR": str(tmp_path)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background of a shell hands down an ignored SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+
+
+# Without fork nothing outlives the grader to tidy up after a `kill -9`.
+@pytest.mark.skipif(sys.platform != "linux", reason="the zygote, and TMPDIR")
+@pytest.mark.parametrize(("end", "workers"), [("SIGINT", "fork"), ("SIGINT", "spawn"), ("SIGKILL", "fork")])
+def test_however_it_ends_no_process_and_no_file_is_left(
+    checkout: Path, tmp_path: Path, end: str, workers: str
+) -> None:
+    process = start_on_a_hanging_exercise(
+        checkout, "check", "--all", TMPDIR=str(tmp_path), GPT_KATA_WORKERS=workers
+    )
     grader = psutil.Process(process.pid)
-    while len(started := grader.children(recursive=True)) < 2:  # the zygote, and a child of it
+    while not list(tmp_path.rglob("hangs")):
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(number)
-    process.wait(timeout=60)
+    started = grader.children(recursive=True)
+    process.send_signal(signal.Signals[end])
+    process.communicate(timeout=60)
     _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive
     assert not list(tmp_path.iterdir())
@@ -263,18 +277,7 @@ def test_however_it_ends_no_process_and_no_file_is_left(checkout: Path, tmp_path
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT")
 def test_ctrl_c_is_answered_and_the_text_is_kept(checkout: Path, command: Command) -> None:
-    path = checkout / "exercises" / f"{FIRST}.py"
-    path.write_text(path.read_text(encoding="utf-8") + "\nwhile True: pass\n", encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "grader"],
-        cwd=checkout,
-        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Whoever runs the tests in the background of a shell hands down an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = start_on_a_hanging_exercise(checkout)
     assert process.stdout
     process.stdout.readline()
     store = Store(checkout / ".grader" / "progress.sqlite3")
