@@ -1,17 +1,20 @@
 """Forbidden built-ins: while a probe runs, calling what the learner is to write ends the check.
 
-Operations are recognised where torch dispatches them, by what they are rather than by the name under which
-they were reached, so an alias, a method, `torch.ops` and a module that wraps them are all seen. Packages are
-refused at import.
+Each is recognised by what it is rather than by the name under which it was reached. Operations are seen where
+torch dispatches them, so an alias, a method, `torch.ops` and a module that wraps them all count. What torch
+writes in Python, such as an optimizer, is given other code for as long as the probe runs, so every alias of it
+and every subclass count. Packages are refused at import.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from importlib.abc import MetaPathFinder
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
@@ -43,17 +46,70 @@ class _Packages(MetaPathFinder):
 
 
 def operation_name(func: Any) -> str:
-    """The plain name of a torch operation: `softmax` for F.softmax, Tensor.softmax, torch.ops.aten._softmax."""
+    """The plain name of a torch operation: `softmax` for F.softmax, Tensor.softmax, torch.ops.aten._softmax.
+
+    What works in place, `gelu_`, is `gelu` too.
+    """
     name = getattr(func, "__name__", "")
-    return str(name).partition(".")[0].lstrip("_").removeprefix("special_")
+    return str(name).partition(".")[0].strip("_").removeprefix("special_")
 
 
 @contextmanager
 def forbidding(operations: Sequence[str], packages: Sequence[str] = ()) -> Iterator[None]:
     """Within the block, raise `ForbiddenCall` where one of these is called or imported."""
     with _refusing(packages) if packages else nullcontext():
-        with _Operations(frozenset(operations)) if operations else nullcontext():
-            yield
+        with _disabling(operations):
+            with _Operations(frozenset(name.strip("_") for name in operations)) if operations else nullcontext():
+                yield
+
+
+@contextmanager
+def _disabling(names: Sequence[str]) -> Iterator[None]:
+    """Within the block, torch's own Python functions and classes of these names raise `ForbiddenCall`."""
+    found = [(function, function.__code__, name) for name in names for function in python_functions(name)]
+    try:
+        for function, code, name in found:
+            function.__code__ = _refusal(name, len(code.co_freevars))
+        yield
+    finally:
+        for function, code, _ in reversed(found):
+            function.__code__ = code
+
+
+@cache
+def python_functions(name: str) -> list[FunctionType]:
+    """What torch.nn and torch.optim define in Python under this name: a function, or the methods of a class.
+
+    A decorated function is followed to the innermost one, which every wrapper and every alias ends in.
+    """
+    found: dict[int, FunctionType] = {}
+    for module_name, module in list(sys.modules.items()):
+        if not module_name.startswith(("torch.nn.", "torch.optim")):
+            continue
+        value = vars(module).get(name)
+        members = vars(value).values() if isinstance(value, type) else [value]
+        for member in members:
+            function = inspect.unwrap(member) if callable(member) else None
+            if isinstance(function, FunctionType) and function.__module__.partition(".")[0] == "torch":
+                found[id(function)] = function
+    return list(found.values())
+
+
+def _refusal(name: str, cells: int) -> CodeType:
+    """The code of a function that only raises `ForbiddenCall`, for one with this number of closure cells."""
+    names = [f"cell_{number}" for number in range(cells)]
+    text = (
+        f"def outer({', '.join(names)}):\n"
+        "    def refuse(*args, **kwargs):\n"
+        f"        from {__name__} import ForbiddenCall\n"
+        f"        raise ForbiddenCall({name!r})\n"
+        f"        {'; '.join(names) or 'pass'}\n"
+        "    return refuse\n"
+    )
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    code: CodeType = scope["outer"](*names).__code__
+    return code
 
 
 @contextmanager

@@ -84,7 +84,7 @@ total = ["one", "two", "three"]
 "Counter.add" = ["one", "two", "three"]
 
 [forbidden]
-double = ["sum"]
+double = ["sum", "AdamW", "clip_grad_norm_"]
 "*" = ["tiktoken"]
 
 [[mistake]]

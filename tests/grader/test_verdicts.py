@@ -172,6 +172,39 @@ def test_a_forbidden_operation_is_named_however_it_is_reached(grade: Grade) -> N
         assert "`sum`" in check.message
 
 
+ALIASES = """
+import sys
+import torch
+from torch.nn.utils import clip_grad_norm_ as shorten
+from torch.optim import AdamW as Optimizer
+
+class Mine(torch.optim.AdamW):
+    def __init__(self, parameters):
+        Optimizer.__init__(self, parameters)
+
+weight = torch.nn.Parameter(torch.ones(3))
+ready = Optimizer([weight])
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("Optimizer([weight])", "AdamW"),
+        ("Mine([weight])", "AdamW"),
+        ("getattr(sys.modules['torch.optim.adamw'], 'Adam' + 'W')([weight])", "AdamW"),
+        ("shorten([weight], 1.0)", "clip_grad_norm_"),
+        ("shorten.__wrapped__([weight], 1.0)", "clip_grad_norm_"),
+        ("torch.nn.utils.clip_grad.clip_grad_norm_([weight], 1.0)", "clip_grad_norm_"),
+    ],
+)
+def test_what_torch_writes_in_python_is_forbidden_by_whatever_alias(grade: Grade, call: str, name: str) -> None:
+    check = first(grade(ALIASES + with_body(f"{call}; return x * 2")))
+    assert check.status is Status.FORBIDDEN
+    assert f"`{name}`" in check.message
+    assert grade(ALIASES + with_body("ready.zero_grad(); return x * 2")).status is Status.PASSED
+
+
 def test_catching_exceptions_does_not_hide_a_forbidden_operation(grade: Grade) -> None:
     body = "try:\n        return x.sum()\n    except Exception:\n        return x * 2"
     assert first(grade(with_body(body))).status is Status.FORBIDDEN
