@@ -18,15 +18,18 @@ INSTALLED = VENV / "gpt-kata-installed"
 NO_BOOTSTRAP = "GPT_KATA_NO_BOOTSTRAP"
 
 
-def ensure(arguments: list[str]) -> None:
-    """Return if this interpreter is the one to use; else go on in `.venv`, which is made first if need be."""
+def ensure(arguments: list[str], module: str = "grader") -> None:
+    """Return if this interpreter is the one to use; else go on in `.venv`, which is made first if need be.
+
+    `module` is what was started by `python -m`, with these arguments.
+    """
     if arguments[:1] != ["selftest"] and not os.environ.get(NO_BOOTSTRAP) and is_installed():
         if not in_our_venv():
-            go_on(arguments)
+            go_on(arguments, module)
         return
     from grader import install
 
-    install.ensure(arguments)
+    install.ensure(arguments, module)
 
 
 def is_installed() -> bool:
@@ -46,9 +49,9 @@ def in_our_venv() -> bool:
     return os.path.realpath(sys.prefix) == os.path.realpath(VENV)
 
 
-def go_on(arguments: list[str]) -> None:
+def go_on(arguments: list[str], module: str) -> None:
     """Run the same command in `.venv`. Does not return."""
-    command = [str(PYTHON), "-m", "grader", *arguments]
+    command = [str(PYTHON), "-m", module, *arguments]
     sys.stdout.flush()
     if os.name == "nt":  # exec would give the prompt back before the command has ended
         import subprocess

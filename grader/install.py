@@ -28,7 +28,7 @@ MODULES = {"pytest-timeout": "pytest_timeout"}
 SETUP_FAILED = 3
 
 
-def ensure(arguments: list[str]) -> None:
+def ensure(arguments: list[str], module: str) -> None:
     """Return if this interpreter has what the command needs; else go on in `.venv`, made first if need be.
 
     In the second case this does not return: the process is replaced, or exits with the other's code.
@@ -43,7 +43,7 @@ def ensure(arguments: list[str]) -> None:
                 shutil.rmtree(VENV)
             if not PYTHON.exists():
                 _make(extras)
-        go_on(arguments)
+        go_on(arguments, module)
     if absent:
         _install(extras)
         importlib.invalidate_caches()

@@ -88,8 +88,13 @@ def _arguments(probe: Probe, subject: ModuleType, draw: Draw, observe: Observe, 
 
 
 def fixtures_for(check: str, exercise: str, seed: int) -> tuple[Draw, Observe]:
-    """What a probe is given, and the global generators set, all from the run's seed and the check's name."""
+    """What a probe is given, and the global generators set, all from the run's seed and the check's name.
+
+    Whether torch records a graph, and its default dtype, are as at the start, whatever an earlier check did.
+    """
     check_seed = derive(seed, exercise, check)
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
     random.seed(check_seed)
     torch.default_generator.manual_seed(check_seed)  # torch.manual_seed would also look for every GPU
     return Draw(check_seed), Observe()

@@ -1,0 +1,416 @@
+"""Probes of ex10: generating text. Each runs on the reference, on your code and on every known mistake."""
+
+import math
+
+import torch
+from torch import nn
+
+# Probabilities that never bring a sum near the limits that the probes set: no rounding decides what stays.
+STEEP = (0.46, 0.25, 0.13, 0.08, 0.05, 0.03)
+FLAT = (0.22, 0.20, 0.18, 0.15, 0.13, 0.12)
+SURE = (0.90, 0.05, 0.03, 0.01, 0.006, 0.004)
+# A vocabulary of 11, the same logits in every row, in another order each time: differences from 0.5 down to 0.12.
+LEVELS = tuple(-(0.5 * rank - 0.02 * rank**2) for rank in range(11))
+MAX_LENGTH = 64
+
+
+def logarithms(probabilities):
+    return torch.tensor([math.log(probability) for probability in probabilities])
+
+
+def in_any_order(draw, rows):
+    """Each row (a tensor of V values) with its columns in an order of its own: (len(rows), V)."""
+    return torch.stack([row[draw.permutation(len(row))] for row in rows])
+
+
+def distinct(draw, *shape):
+    """Different numbers around 0, in random order."""
+    count = math.prod(shape)
+    return (draw.permutation(count).reshape(shape) - count // 2) * 0.3 + 0.1
+
+
+class TinyModel(nn.Module):
+    """Logits that depend on every id it sees and on where it stands; keeps a record of how it was called."""
+
+    def __init__(self, draw, levels=LEVELS):
+        super().__init__()
+        self.levels = nn.Parameter(torch.tensor(levels))
+        self.orders = torch.stack([draw.permutation(len(levels)) for _ in range(13)])
+        self.weights = draw.integers(MAX_LENGTH, low=1, high=13)
+        self.dropout = nn.Dropout(0.5)
+        self.given, self.training_flags, self.recording = [], [], []
+
+    def forward(self, ids):
+        self.given.append(ids.clone())
+        self.training_flags.append([self.training, self.dropout.training])
+        self.recording.append(torch.is_grad_enabled())
+        states = ((ids + 1) * self.weights[: ids.shape[1]]).cumsum(dim=1) % 13
+        return self.dropout(self.levels[self.orders[states]])
+
+
+class ScriptedModel(nn.Module):
+    """At its n-th call the most likely next token of row b is script[b, n]."""
+
+    def __init__(self, script, vocab_size):
+        super().__init__()
+        self.script, self.vocab_size = script, vocab_size
+        self.given = []
+
+    def forward(self, ids):
+        step = min(len(self.given), self.script.shape[1] - 1)
+        self.given.append(ids.clone())
+        chosen = (ids + 1) % self.vocab_size
+        chosen[:, -1] = self.script[:, step]
+        return nn.functional.one_hot(chosen, self.vocab_size) * 4.0
+
+
+class FailingModel(TinyModel):
+    """Gives up at its third call."""
+
+    def forward(self, ids):
+        if len(self.given) == 2:
+            raise KeyError("third call")
+        return super().forward(ids)
+
+
+def other_tokens(draw, *shape, vocab_size, eos_id):
+    """Random ids, none of which is eos_id."""
+    return (draw.integers(*shape, high=vocab_size - 1) + eos_id + 1) % vocab_size
+
+
+def record_graphs_again():
+    """Whatever the code under test has left behind in earlier probes."""
+    torch.set_grad_enabled(True)
+
+
+def next_numbers(generator=None):
+    """What a generator would draw now: this shows how much was drawn from it."""
+    return torch.rand(3, generator=generator)
+
+
+def test_greedy_takes_the_largest_logit(subject, draw, observe):
+    for shape in ((2, 7), (2, 3, 5), (9,), (4, 4), (3, 1)):
+        observe(f"ids for logits of shape {shape}", subject.greedy(distinct(draw, *shape)))
+    observe("all logits below 0", subject.greedy(distinct(draw, 3, 8) - 100))
+    observe("large logits", subject.greedy(distinct(draw, 3, 8) + 1000))
+    observe("float64", subject.greedy(distinct(draw, 3, 8).double()))
+    hidden = distinct(draw, 2, 8)
+    hidden[:, 3:6] = -torch.inf
+    observe("some are -inf", subject.greedy(hidden))
+    observe("some are -inf, all others below 0", subject.greedy(hidden - 100))
+
+
+def test_temperature_divides_the_logits(subject, draw, observe):
+    for temperature in (0.5, 2.0, 1.0, 3):
+        observe(f"temperature {temperature}", subject.apply_temperature(draw.normal(2, 7, scale=3.0), temperature))
+    observe("three axes", subject.apply_temperature(draw.normal(2, 3, 5), 0.7))
+    observe("one axis", subject.apply_temperature(draw.normal(5), 0.01))
+    observe("float64", subject.apply_temperature(draw.normal(2, 5).double(), 0.7))
+    hidden = draw.normal(2, 5)
+    hidden[:, 2] = -torch.inf
+    observe("with -inf", subject.apply_temperature(hidden.clone(), 0.5))
+
+
+def test_temperature_of_0_or_less_is_refused(subject, draw, observe):
+    logits = draw.normal(2, 5)
+    observe.outcome("temperature 0", subject.apply_temperature, logits, 0)
+    observe.outcome("temperature 0.0", subject.apply_temperature, logits, 0.0)
+    observe.outcome("temperature -0.7", subject.apply_temperature, logits, -0.7, mentions=("0.7",))
+
+
+def test_top_k_keeps_the_k_largest(subject, draw, observe):
+    for k in (1, 2, 3, 6):
+        observe(f"k = {k}", subject.keep_top_k(distinct(draw, 3, 7), k))
+    observe("three axes", subject.keep_top_k(distinct(draw, 2, 3, 5), 2))
+    observe("one axis", subject.keep_top_k(distinct(draw, 9), 4))
+    observe("as many rows as tokens", subject.keep_top_k(distinct(draw, 5, 5), 2))
+
+
+def test_top_k_of_the_whole_vocabulary_or_more(subject, draw, observe):
+    for k in (5, 6, 50):
+        observe(f"k = {k}, 5 tokens", subject.keep_top_k(distinct(draw, 2, 5), k))
+    observe("k = 5, one axis of 4", subject.keep_top_k(distinct(draw, 4), 5))
+
+
+def test_top_k_keeps_ties_with_the_k_th(subject, draw, observe):
+    for values, ks in (
+        ((4.0, 3.0, 3.0, 3.0, 1.0, 0.0), (1, 2, 3, 4, 5)),
+        ((3.0, 3.0, 2.0, 1.0, 0.0, -1.0), (1, 2, 3)),
+        ((2.0, 2.0, 2.0, 2.0, 2.0, 2.0), (1, 3)),
+    ):
+        logits = in_any_order(draw, [torch.tensor(values)] * 3)
+        for k in ks:
+            observe(f"k = {k} of {values}", subject.keep_top_k(logits.clone(), k))
+
+
+def test_top_k_beside_logits_that_are_minus_infinity(subject, draw, observe):
+    row = torch.tensor([2.0, -torch.inf, 1.0, -torch.inf, -torch.inf, 3.0])
+    logits = in_any_order(draw, [row, row])
+    for k in (2, 3, 4):
+        observe(f"k = {k}, three are -inf", subject.keep_top_k(logits.clone(), k))
+
+
+def test_top_k_in_float64(subject, draw, observe):
+    logits = in_any_order(draw, [torch.tensor([1.0, 1.0 + 1e-12, 1.0 + 2e-12, 0.5], dtype=torch.float64)] * 2)
+    observe("k = 2", subject.keep_top_k(logits, 2))
+    observe("k = 9", subject.keep_top_k(draw.normal(2, 5).double(), 9))
+
+
+def test_top_k_leaves_its_input_as_it_is(subject, draw, observe):
+    logits = draw.normal(2, 5)
+    subject.keep_top_k(logits, 2)
+    observe("the logits after", logits)
+
+
+def test_k_below_1_is_refused(subject, draw, observe):
+    logits = draw.normal(2, 5)
+    observe.outcome("k = 0", subject.keep_top_k, logits, 0)
+    observe.outcome("k = -3", subject.keep_top_k, logits, -3, mentions=("3",))
+
+
+def test_top_p_lesson_example(subject, draw, observe):
+    logits = logarithms((0.15, 0.5, 0.05, 0.3))
+    for p in (0.6, 0.4, 0.9, 0.01, 0.97):
+        observe(f"p = {p}", subject.keep_top_p(logits[None].clone(), p))
+
+
+def test_top_p_keeps_the_most_likely_until_they_reach_p(subject, draw, observe):
+    for p in (0.1, 0.5, 0.68, 0.8, 0.985):
+        rows = in_any_order(draw, [logarithms(STEEP), logarithms(FLAT), logarithms(SURE), logarithms(STEEP)])
+        observe(f"p = {p}", subject.keep_top_p(rows + draw.normal(4, 1, scale=3.0), p))
+    blocks = [in_any_order(draw, [logarithms(STEEP), logarithms(FLAT), logarithms(SURE)]) for _ in range(2)]
+    observe("three axes", subject.keep_top_p(torch.stack(blocks), 0.8))
+    observe("one axis", subject.keep_top_p(in_any_order(draw, [logarithms(FLAT)])[0], 0.5))
+
+
+def test_top_p_of_many_tokens(subject, draw, observe):
+    levels = torch.arange(300, dtype=torch.float64) * -0.02
+    reached = levels.softmax(dim=0).cumsum(dim=0)
+    for count in (7, 60, 250, 298):
+        p = (reached[count - 2] + reached[count - 1]).item() / 2  # far from what any rounding could move
+        rows = in_any_order(draw, [levels.float()] * 2)
+        observe(f"p = {p:.4f}", subject.keep_top_p(rows, p))
+
+
+def test_top_p_with_as_many_rows_as_tokens(subject, draw, observe):
+    rows = in_any_order(draw, [logarithms(row) for row in (STEEP, FLAT, SURE, FLAT, SURE, STEEP)])
+    observe("p = 0.68", subject.keep_top_p(rows, 0.68))
+
+
+def test_top_p_of_large_logits(subject, draw, observe):
+    rows = in_any_order(draw, [logarithms(STEEP), logarithms(FLAT)])
+    observe("logits near 1000", subject.keep_top_p(rows + 1000, 0.68))
+    observe("logits near -1000", subject.keep_top_p(rows - 1000, 0.68))
+    observe("far apart", subject.keep_top_p(in_any_order(draw, [torch.tensor([2000.0, -2000.0, 0.0])]), 0.9))
+
+
+def test_top_p_of_1_keeps_everything(subject, draw, observe):
+    row = torch.tensor([30.0, 0.0, -10.0, -20.0, -60.0, -110.0, -torch.inf])
+    logits = in_any_order(draw, [row, row])
+    observe("p = 1", subject.keep_top_p(logits.clone(), 1))
+    observe("p = 1.0", subject.keep_top_p(logits.clone(), 1.0))
+    observe("p = 1.0, many tokens", subject.keep_top_p(distinct(draw, 2, 40), 1.0))
+
+
+def test_top_p_beside_logits_that_are_minus_infinity(subject, draw, observe):
+    row = torch.cat([logarithms(STEEP), torch.full((3,), -torch.inf)])
+    logits = in_any_order(draw, [row, row])
+    for p in (0.4, 0.8, 0.98):
+        observe(f"p = {p}, three are -inf", subject.keep_top_p(logits.clone(), p))
+
+
+def test_top_p_in_float64(subject, draw, observe):
+    rows = in_any_order(draw, [logarithms(STEEP), logarithms(SURE)]).double()
+    for p in (0.68, 1.0):
+        observe(f"p = {p}", subject.keep_top_p(rows.clone(), p))
+
+
+def test_top_p_leaves_its_input_as_it_is(subject, draw, observe):
+    logits = in_any_order(draw, [logarithms(STEEP), logarithms(FLAT)])
+    subject.keep_top_p(logits, 0.68)
+    observe("the logits after", logits)
+
+
+def test_p_out_of_range_is_refused(subject, draw, observe):
+    logits = draw.normal(2, 5)
+    observe.outcome("p = 0", subject.keep_top_p, logits, 0.0)
+    observe.outcome("p = -0.25", subject.keep_top_p, logits, -0.25, mentions=("0.25",))
+    observe.outcome("p = 1.75", subject.keep_top_p, logits, 1.75, mentions=("1.75",))
+
+
+def test_greedy_text(subject, draw, observe):
+    for new_tokens in (0, 1, 3):
+        model = TinyModel(draw)
+        observe(f"{new_tokens} new tokens", subject.generate(model, draw.integers(2, 5, high=11), new_tokens, 20))
+        observe("what the model was given", model.given)
+
+
+def test_text_of_one_row(subject, draw, observe):
+    model = TinyModel(draw)
+    observe("a prompt of one token", subject.generate(model, draw.integers(1, 1, high=11), 6, 20))
+    generator = torch.Generator().manual_seed(draw.whole(0, 1000))
+    text = subject.generate(model, draw.integers(1, 3, high=11), 6, 20, temperature=2.0, generator=generator)
+    observe("a sampled text", text)
+    observe("what the model was given", model.given)
+
+
+def test_model_sees_no_more_than_its_context(subject, draw, observe):
+    for prompt, context in ((9, 4), (4, 4), (2, 4), (3, 1)):
+        model = TinyModel(draw)
+        text = subject.generate(model, draw.integers(3, prompt, high=11), 5, context_length=context)
+        observe(f"a prompt of {prompt} tokens, a context of {context}", text)
+        observe("what the model was given", model.given)
+
+
+def test_model_is_in_evaluation_mode_and_back_after(subject, draw, observe):
+    for training in (True, False):
+        model = TinyModel(draw)
+        model.train(training)
+        observe("text", subject.generate(model, draw.integers(2, 5, high=11), 4, 6))
+        observe("training flags of the model and its dropout during the calls", model.training_flags)
+        observe("after", [model.training, model.dropout.training])
+
+
+def test_model_is_back_in_its_mode_when_it_raised(subject, draw, observe):
+    for training in (True, False):
+        record_graphs_again()
+        model = FailingModel(draw)
+        model.train(training)
+        observe.outcome("a model that raises", subject.generate, model, draw.integers(2, 5, high=11), 4, 6)
+        observe("training flags of the model and its dropout after", [model.training, model.dropout.training])
+        observe("does torch record graphs after?", torch.is_grad_enabled())
+        observe("calls before", len(model.given))
+
+
+def test_no_graph_is_recorded(subject, draw, observe):
+    record_graphs_again()
+    model = TinyModel(draw)
+    subject.generate(model, draw.integers(2, 5, high=11), 3, 6)
+    observe("does torch record a graph during the calls?", model.recording)
+    observe("and after?", torch.is_grad_enabled())
+    with torch.no_grad():
+        subject.generate(TinyModel(draw), draw.integers(2, 5, high=11), 3, 6)
+        observe("and after, where it did not before?", torch.is_grad_enabled())
+
+
+def test_temperature_0_draws_nothing(subject, draw, observe):
+    model, ids, generator = TinyModel(draw), draw.integers(2, 5, high=11), torch.Generator().manual_seed(5)
+    observe("text", subject.generate(model, ids, 4, 6))
+    text = subject.generate(model, ids, 4, 6, temperature=0, top_k=3, top_p=0.5, generator=generator)
+    observe("text, with settings that play no part", text)
+    observe("what the generator draws next", next_numbers(generator))
+    observe("what torch's global generator draws next", next_numbers())
+
+
+def test_sampled_text(subject, draw, observe):
+    model, ids = TinyModel(draw), draw.integers(4, 5, high=11)
+    generator = torch.Generator().manual_seed(draw.whole(0, 1000))
+    text = subject.generate(model, ids, 12, 6, temperature=1.0, generator=generator)
+    observe("text", text)
+    observe("what the model was given", model.given)
+    observe("what the generator draws next", next_numbers(generator))
+    observe("what torch's global generator draws next", next_numbers())
+    observe("text, once more", subject.generate(model, ids, 5, 6, temperature=1.0, generator=generator))
+
+
+def test_sampled_text_from_the_global_generator(subject, draw, observe):
+    model, ids = TinyModel(draw), draw.integers(4, 5, high=11)
+    observe("text", subject.generate(model, ids, 8, 6, temperature=1.3))
+    observe("text, once more", subject.generate(model, ids, 8, 6, temperature=1.3))
+    observe("what torch's global generator draws next", next_numbers())
+
+
+def test_each_setting_shapes_the_text(subject, draw, observe):
+    model, ids, seed = TinyModel(draw), draw.integers(4, 5, high=11), draw.whole(0, 1000)
+    for settings in (
+        {"temperature": 0.3},
+        {"temperature": 4.0},
+        {"temperature": 2.0, "top_k": 3},
+        {"temperature": 2.0, "top_k": 50},
+        {"temperature": 2.0, "top_k": 1},
+        {"temperature": 2.0, "top_p": 0.52},
+        {"temperature": 2.0, "top_p": 1.0},
+        {"temperature": 2.0, "top_p": 0.01},
+    ):
+        generator = torch.Generator().manual_seed(seed)
+        text = subject.generate(model, ids, 10, 6, **settings, generator=generator)
+        observe(f"text with {settings}", text)
+
+
+def test_temperature_then_top_k_then_top_p(subject, draw, observe):
+    # With these settings 4 tokens are left each time. Any other order leaves 2, 3 or 5.
+    model, ids = TinyModel(draw), draw.integers(6, 5, high=11)
+    generator = torch.Generator().manual_seed(draw.whole(0, 1000))
+    text = subject.generate(model, ids, 20, 6, temperature=3.0, top_k=7, top_p=0.58, generator=generator)
+    observe("text", text)
+
+
+def test_settings_out_of_range_are_refused(subject, draw, observe):
+    ids = draw.integers(2, 5, high=11)
+    for settings in ({"temperature": -0.7}, {"top_k": 0}, {"top_k": -3}, {"top_p": 0.0}, {"top_p": 1.75}):
+        model = TinyModel(draw)
+        (value,) = settings.values()
+        mentions = (str(abs(value)),) if value else ()
+        chosen = {"temperature": 1.0, **settings}
+        observe.outcome(f"text with {chosen}", subject.generate, model, ids, 3, 6, mentions=mentions, **chosen)
+        observe("training flags of the model and its dropout after", [model.training, model.dropout.training])
+
+
+def test_rows_that_have_ended_are_filled(subject, draw, observe):
+    vocab_size = 9
+    for eos_id in (draw.whole(1, vocab_size), 0):
+        script = other_tokens(draw, 3, 8, vocab_size=vocab_size, eos_id=eos_id)
+        script[0, [1, 5]] = eos_id
+        script[1, 3] = eos_id
+        script[2, [0, 2]] = eos_id
+        prompt = other_tokens(draw, 3, 5, vocab_size=vocab_size, eos_id=eos_id)
+        model = ScriptedModel(script, vocab_size)
+        observe(f"text until {eos_id}", subject.generate(model, prompt, 8, 6, eos_id=eos_id))
+        observe("what the model was given", model.given)
+        model = ScriptedModel(script, vocab_size)
+        observe("the same without an eos_id", subject.generate(model, prompt, 8, 6))
+        observe("calls", len(model.given))
+
+
+def test_text_ends_when_all_rows_have(subject, draw, observe):
+    vocab_size, eos_id = 9, 4
+    prompt = other_tokens(draw, 2, 5, vocab_size=vocab_size, eos_id=eos_id)
+    for steps in ((0, 0), (2, 2), (4, 1), (4, 4), (None, 1), (None, None)):
+        script = other_tokens(draw, 2, 5, vocab_size=vocab_size, eos_id=eos_id)
+        for row, step in enumerate(steps):
+            if step is not None:
+                script[row, step] = eos_id
+        model = ScriptedModel(script, vocab_size)
+        observe(f"text, eos at steps {steps}", subject.generate(model, prompt, 5, 6, eos_id=eos_id))
+        observe("calls", len(model.given))
+
+
+def test_text_of_one_row_ends(subject, draw, observe):
+    vocab_size, eos_id = 9, 4
+    script = other_tokens(draw, 1, 6, vocab_size=vocab_size, eos_id=eos_id)
+    script[0, 2] = eos_id
+    model = ScriptedModel(script, vocab_size)
+    prompt = other_tokens(draw, 1, 3, vocab_size=vocab_size, eos_id=eos_id)
+    observe("text", subject.generate(model, prompt, 6, 4, eos_id=eos_id))
+    observe("calls", len(model.given))
+
+
+def test_eos_in_the_prompt_does_not_count(subject, draw, observe):
+    vocab_size, eos_id = 9, 4
+    script = other_tokens(draw, 2, 5, vocab_size=vocab_size, eos_id=eos_id)
+    script[1, 3] = eos_id
+    prompt = other_tokens(draw, 2, 5, vocab_size=vocab_size, eos_id=eos_id)
+    prompt[0, 1] = prompt[0, -1] = prompt[1, -1] = eos_id
+    model = ScriptedModel(script, vocab_size)
+    observe("text", subject.generate(model, prompt, 5, 3, eos_id=eos_id))
+    observe("calls", len(model.given))
+
+
+def test_sampled_text_that_ends(subject, draw, observe):
+    model, ids = TinyModel(draw, levels=(0.0, -0.3, -0.7, -1.2, -1.9)), draw.integers(3, 4, high=5)
+    for eos_id in (0, 3):
+        generator = torch.Generator().manual_seed(draw.whole(0, 1000))
+        text = subject.generate(model, ids, 25, 6, 1.5, 4, None, eos_id, generator)
+        observe(f"text until {eos_id}", text)
+        observe("what the generator draws next", next_numbers(generator))
+    observe("calls", len(model.given))

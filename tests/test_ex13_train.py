@@ -1,0 +1,507 @@
+"""Probes of ex13: the training loop. Each runs on the reference, on your code and on every known mistake."""
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+VOCABULARY = 13
+
+
+class Tiny(nn.Module):
+    """Predicts each next token from the one before it alone, and writes down what happens to it."""
+
+    def __init__(self, dropout=0.0, name="tiny"):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, 6)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(6, VOCABULARY)
+        self.name = name
+        self.learned_from, self.looked_at, self.modes, self.events = [], [], [], []
+
+    def forward(self, ids):
+        logits = self.head(self.dropout(self.embedding(ids)))
+        (self.learned_from if logits.requires_grad else self.looked_at).append(ids.tolist())
+        self.modes.append("training" if self.training else "evaluation")
+        if logits.requires_grad:
+            self.events.append("forward")
+            logits.register_hook(lambda gradient: self.events.append("backward"))
+        return logits
+
+
+def tiny(draw, dropout=0.0, scale=1.0):
+    model = Tiny(dropout)
+    draw.fill(model, scale)
+    return model
+
+
+def batch(draw, rows, length):
+    """A pair of inputs and targets; one target does not count."""
+    targets = draw.integers(rows, length, high=VOCABULARY).clone()
+    targets[draw.whole(0, rows), draw.whole(0, length)] = -100
+    return draw.integers(rows, length, high=VOCABULARY), targets
+
+
+def batches(draw, *shapes):
+    return [batch(draw, rows, length) for rows, length in shapes]
+
+
+def shuffling_loader(draw, sequences, batch_size=2, seed=1):
+    pairs = [(draw.integers(5, high=VOCABULARY), draw.integers(5, high=VOCABULARY)) for _ in range(sequences)]
+    return DataLoader(pairs, batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
+
+
+class GradientDescent(torch.optim.Optimizer):
+    """The plainest optimizer, in two groups of parameters. It writes down what it finds at each step.
+
+    It leaves out `Optimizer.__init__`, which would first import torch's compiler and take seconds for that.
+    """
+
+    def __init__(self, model):
+        self.model, self.defaults, self.state = model, {"lr": 0.3}, {}
+        first, second = list(model.embedding.parameters()), list(model.head.parameters())
+        self.param_groups = [{"params": first, "lr": 0.7}, {"params": second, "lr": 0.3}]
+        self.rates, self.gradients = [], []
+
+    def zero_grad(self, set_to_none=True):
+        self.model.zero_grad(set_to_none)
+
+    def step(self, closure=None):
+        self.rates.append([group["lr"] for group in self.param_groups])
+        found = [parameter.grad for parameter in self.model.parameters()]
+        self.gradients.append([None if gradient is None else gradient.clone() for gradient in found])
+        self.model.events.append("step")
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        parameter -= group["lr"] * parameter.grad
+
+
+def config(subject, num_epochs, **named):
+    """Steps large enough to be seen; no clipping unless it is asked for."""
+    return subject.TrainConfig(num_epochs, **({"max_lr": 0.4, "min_lr": 0.05, "max_norm": 1e6} | named))
+
+
+def weights(model):
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def points(history):
+    """The curve, as plain values."""
+    return [(e.step, e.tokens_seen, e.train_loss, e.val_loss, e.learning_rate) for e in history.evaluations]
+
+
+def everything(history):
+    return {
+        "step": history.step,
+        "tokens_seen": history.tokens_seen,
+        "evaluations": points(history),
+        "samples": list(history.samples),
+    }
+
+
+def counts(history):
+    """Steps, tokens seen, evaluations, samples."""
+    return history.step, history.tokens_seen, len(history.evaluations), len(history.samples)
+
+
+def noting(seen):
+    """An on_step that writes down the counts."""
+    return lambda history: seen.append(counts(history))
+
+
+def test_steps_per_epoch(subject, draw, observe):
+    for num_batches, accumulate in ((5, 2), (6, 2), (6, 3), (7, 3), (8, 3), (3, 1), (1, 4), (4, 4), (3, 4), (1, 1)):
+        observe(f"{num_batches} batches by {accumulate}", subject.steps_per_epoch(num_batches, accumulate))
+    observe("no batches", [subject.steps_per_epoch(0, accumulate) for accumulate in (1, 3)])
+    num_batches, accumulate = draw.whole(20, 1000), draw.whole(2, 20)
+    observe(f"{num_batches} batches by {accumulate}", subject.steps_per_epoch(num_batches, accumulate))
+
+
+def test_seed_loader_decides_the_order(subject, draw, observe):
+    loader = shuffling_loader(draw, 20)
+    generator, first, second = loader.generator, draw.whole(2, 1000), draw.whole(1000, 2000)
+    for seed in (first, second, first):
+        subject.seed_loader(loader, seed)
+        observe("seed of the loader's first generator", generator.initial_seed())
+        observe(f"batches with seed {seed}", [inputs.tolist() for inputs, _ in loader])
+
+
+def test_seed_loader_takes_whatever_has_a_generator(subject, draw, observe):
+    class Windows:
+        def __init__(self):
+            self.generator = torch.Generator()
+
+        def __iter__(self):
+            while True:
+                yield torch.randint(100, (3,), generator=self.generator).tolist()
+
+    loader = Windows()
+    subject.seed_loader(loader, draw.whole(2, 1000))
+    observe("what comes next", [next(iter(loader)), next(iter(loader))])
+
+
+def test_seed_loader_leaves_the_rest_alone(subject, draw, observe):
+    plain, seeded = batches(draw, (2, 3), (1, 3)), shuffling_loader(draw, 6)
+    for what, loader in (("a list", plain), ("no generator", DataLoader([1, 2, 3])), ("a generator", seeded)):
+        before = torch.get_rng_state().int()
+        observe.outcome(f"returned for {what}", subject.seed_loader, loader, 5)
+        observe(f"change of the global random state, {what}", torch.get_rng_state().int() - before)
+
+
+def test_update_from_one_batch(subject, draw, observe):
+    model = tiny(draw)
+    optimizer = GradientDescent(model)
+    observe("tokens", subject.update(model, batches(draw, (2, 7)), optimizer, 0.25, 1e6, "cpu"))
+    observe("gradients at the step", optimizer.gradients)
+    observe("weights", weights(model))
+
+
+def test_update_from_several_batches(subject, draw, observe):
+    model = tiny(draw)
+    optimizer = GradientDescent(model)
+    group = batches(draw, (3, 5), (1, 4), (2, 7))
+    observe("tokens", subject.update(model, group, optimizer, 0.25, 1e6, "cpu"))
+    observe("gradients at the step", optimizer.gradients)
+    observe("weights", weights(model))
+    observe("tokens of two batches", subject.update(model, group[:2], optimizer, 0.25, 1e6, "cpu"))
+    observe("weights after two batches more", weights(model))
+
+
+def test_update_one_thing_after_the_other(subject, draw, observe):
+    model = tiny(draw)
+    group = batches(draw, (2, 5), (2, 5), (1, 5))
+    subject.update(model, group, GradientDescent(model), 0.25, 1e6, "cpu")
+    observe("what happened", model.events)
+    observe("what the model was given", model.learned_from)
+
+
+def test_update_starts_from_empty_gradients(subject, draw, observe):
+    model = tiny(draw)
+    optimizer = GradientDescent(model)
+    for parameter in model.parameters():
+        parameter.grad = draw.normal(*parameter.shape).clone()
+    for step in (1, 2, 3):
+        subject.update(model, batches(draw, (2, 5)), optimizer, 0.25, 1e6, "cpu")
+        observe(f"gradients at step {step}", optimizer.gradients[-1])
+    observe("weights", weights(model))
+
+
+def test_update_clips_all_gradients_together(subject, draw, observe):
+    for max_norm in (0.05, 0.3, 50.0):
+        model = tiny(draw)
+        optimizer = GradientDescent(model)
+        subject.update(model, batches(draw, (3, 5), (1, 4), (2, 7)), optimizer, 0.25, max_norm, "cpu")
+        observe(f"gradients at the step, max_norm {max_norm}", optimizer.gradients)
+        observe(f"weights, max_norm {max_norm}", weights(model))
+
+
+def test_update_sets_the_learning_rate_of_every_group(subject, draw, observe):
+    model = tiny(draw)
+    optimizer = GradientDescent(model)
+    for rate in (draw.number(0.1, 0.5), draw.number(0.01, 0.1), 0.0):
+        subject.update(model, batches(draw, (2, 5)), optimizer, rate, 1e6, "cpu")
+        observe("learning rates at the step", optimizer.rates[-1])
+        observe("weights", weights(model))
+
+
+def test_update_in_training_mode(subject, draw, observe):
+    for mode in (True, False):
+        model = tiny(draw, dropout=0.5).train(mode)
+        subject.update(model, batches(draw, (2, 5), (2, 5)), GradientDescent(model), 0.25, 1e6, "cpu")
+        observe(f"modes of the forward passes, training={mode} before", model.modes)
+        observe(f"weights, training={mode} before", weights(model))
+
+
+class Moved(torch.Tensor):
+    """A tensor that writes down to which device it is moved."""
+
+    asked: list[str]
+
+    def to(self, *arguments, **named):
+        self.asked.append(str(torch.device(named["device"] if "device" in named else arguments[0])))
+        return self.as_subclass(torch.Tensor)
+
+
+def marked(draw, asked, count):
+    """Batches that write down in `asked` to which device they are moved."""
+    kind = type("Moved", (Moved,), {"asked": asked})
+    return [tuple(part.as_subclass(kind) for part in batch(draw, 2, 5)) for _ in range(count)]
+
+
+def test_update_moves_the_batches(subject, draw, observe):
+    for device in ("cpu:0", torch.device("cpu", 0)):
+        model, asked = tiny(draw), []
+        observe("tokens", subject.update(model, marked(draw, asked, 2), GradientDescent(model), 0.25, 1e6, device))
+        observe("devices asked for", sorted(set(asked)))
+
+
+def test_lesson_example(subject, draw, observe):
+    train = subject.train_model
+    model, seen = tiny(draw), []
+    optimizer = GradientDescent(model)
+    settings = config(subject, 2, max_lr=1.0, min_lr=0.1, warmup_steps=2, accumulate=2, eval_every=2)
+    training, validation = batches(draw, *[(2, 4)] * 5), batches(draw, (2, 4), (1, 4))
+    calls = {"sample": lambda _: "hello", "on_step": noting(seen)}
+    history = train(model, training, validation, optimizer, settings, **calls)
+    observe("step, tokens seen, evaluations and samples after each step", seen)
+    observe("learning rates", optimizer.rates)
+    observe("history", everything(history), tolerance=1e-4)
+
+
+def test_train_model_without_anything_optional(subject, draw, observe):
+    train = subject.train_model
+    model = tiny(draw)
+    training, validation = batches(draw, *[(2, 5)] * 12), batches(draw, (2, 5))
+    history = train(model, training, validation, GradientDescent(model), subject.TrainConfig(2))
+    observe("history", everything(history), tolerance=1e-4)
+    observe("weights", weights(model), tolerance=1e-4)
+
+
+def test_train_model_with_everything_at_once(subject, draw, observe):
+    train = subject.train_model
+    model = tiny(draw, dropout=0.5)
+    optimizer = GradientDescent(model)
+    training, validation = batches(draw, *[(3, 5)] * 6, (1, 4), (2, 7)), batches(draw, (2, 5), (2, 5), (1, 3))
+    settings = config(subject, 3, warmup_steps=2, max_norm=0.4, accumulate=3, eval_every=2, eval_batches=2)
+    history = train(model, training, validation, optimizer, settings, "cpu", lambda _: "text")
+    observe("history", everything(history), tolerance=1e-4)
+    observe("learning rates", optimizer.rates)
+    observe("gradients at each step", optimizer.gradients, tolerance=1e-4)
+    observe("weights", weights(model), tolerance=1e-4)
+
+
+def test_train_model_groups_the_batches_of_each_epoch(subject, draw, observe):
+    train = subject.train_model
+    for accumulate in (1, 2, 5, 7):
+        model = tiny(draw)
+        training = batches(draw, *[(2, 3)] * 5)
+        settings = config(subject, 2, accumulate=accumulate, eval_every=100)
+        history = train(model, training, batches(draw, (1, 3)), GradientDescent(model), settings)
+        observe(f"what happened, {accumulate} at a time", model.events)
+        observe(f"what it learned from, {accumulate} at a time", model.learned_from)
+        observe(f"history, {accumulate} at a time", everything(history))
+        observe(f"weights, {accumulate} at a time", weights(model), tolerance=1e-4)
+
+
+def test_train_model_learning_rates(subject, draw, observe):
+    train = subject.train_model
+    largest, least = draw.number(0.2, 0.4), draw.number(0.01, 0.1)
+    for warmup_steps, accumulate, epochs in ((0, 1, 2), (2, 2, 3), (7, 3, 2)):
+        model = tiny(draw)
+        optimizer = GradientDescent(model)
+        rates = {"max_lr": largest, "min_lr": least, "warmup_steps": warmup_steps}
+        settings = config(subject, epochs, accumulate=accumulate, eval_every=2, eval_batches=1, **rates)
+        history = train(model, batches(draw, *[(1, 3)] * 5), batches(draw, (1, 3)), optimizer, settings)
+        observe(f"rates, warmup {warmup_steps}, {accumulate} at a time", optimizer.rates)
+        observe("rates in the history", [evaluation.learning_rate for evaluation in history.evaluations])
+
+
+def test_train_model_evaluates_every_few_steps(subject, draw, observe):
+    train = subject.train_model
+    for eval_every in (1, 2, 4, 6, 7):
+        model = tiny(draw)
+        settings = config(subject, 2, eval_every=eval_every, eval_batches=1)
+        history = train(
+            model, batches(draw, *[(2, 3)] * 3), batches(draw, (1, 3)), GradientDescent(model), settings
+        )
+        observe(f"curve, every {eval_every}", points(history), tolerance=1e-4)
+
+
+def test_train_model_never_learns_from_the_validation_batches(subject, draw, observe):
+    train = subject.train_model
+    for eval_batches in (None, 1, 9):
+        model = tiny(draw, dropout=0.5)
+        training, validation = batches(draw, (2, 5), (2, 5), (1, 4)), batches(draw, (2, 6), (3, 6), (2, 6), (1, 6))
+        settings = config(subject, 2, eval_every=2, eval_batches=eval_batches)
+        history = train(model, training, validation, GradientDescent(model), settings)
+        observe(f"learned from, eval_batches {eval_batches}", model.learned_from)
+        observe(f"looked at, eval_batches {eval_batches}", sorted(model.looked_at))
+        observe(f"in evaluation mode, eval_batches {eval_batches}", model.modes.count("evaluation"))
+        observe(f"curve, eval_batches {eval_batches}", points(history), tolerance=1e-4)
+
+
+def test_train_model_shuffles_each_epoch_anew(subject, draw, observe):
+    train = subject.train_model
+    model, loader = tiny(draw), shuffling_loader(draw, 11)
+    settings = config(subject, 3, accumulate=3, eval_every=100, seed=draw.whole(0, 1000))
+    train(model, loader, batches(draw, (2, 5)), GradientDescent(model), settings)
+    observe("what it learned from", model.learned_from)
+
+
+def test_train_model_evaluates_on_the_same_batches_each_time(subject, draw, observe):
+    train = subject.train_model
+    model, loader, looked_at = tiny(draw), shuffling_loader(draw, 15), []
+    settings = config(subject, 2, accumulate=3, eval_every=2, eval_batches=2, seed=draw.whole(0, 1000))
+
+    def look(history):
+        looked_at.append(sorted(model.looked_at))
+        model.looked_at.clear()
+
+    history = train(model, loader, batches(draw, (2, 5)), GradientDescent(model), settings, on_step=look)
+    observe("looked at after each step", looked_at)
+    observe("what it learned from", model.learned_from)
+    observe("curve", points(history), tolerance=1e-4)
+
+
+def test_train_model_sample_then_on_step(subject, draw, observe):
+    train = subject.train_model
+    given, happened = subject.History(), []
+    settings = config(subject, 2, accumulate=2, eval_every=3)
+
+    def sample(model):
+        happened.append(("sample", *counts(given)))
+        return f"{model.name} {len(happened)}"
+
+    def on_step(history):
+        happened.append(("on_step", *counts(history)))
+
+    model = tiny(draw)
+    training, validation = batches(draw, *[(2, 3)] * 5), batches(draw, (1, 3))
+    train(model, training, validation, GradientDescent(model), settings, "cpu", sample, on_step, given)
+    observe("what was called, with the history's counts", happened)
+    observe("history", everything(given), tolerance=1e-4)
+
+
+def test_train_model_on_step_gets_the_history_itself(subject, draw, observe):
+    train = subject.train_model
+    model = tiny(draw)
+
+    def note(history):
+        history.samples.append(f"after step {history.step}")
+
+    settings = config(subject, 2, eval_every=2)
+    training, validation = batches(draw, *[(2, 3)] * 3), batches(draw, (1, 3))
+    calls = {"sample": lambda _: "end of an epoch", "on_step": note}
+    history = train(model, training, validation, GradientDescent(model), settings, **calls)
+    observe("history", everything(history), tolerance=1e-4)
+
+
+def test_train_model_trains_on_after_a_sample(subject, draw, observe):
+    train = subject.train_model
+    model = tiny(draw, dropout=0.5)
+    given = subject.History()
+
+    def sample(model):
+        model.eval()
+        return "text"
+
+    settings = config(subject, 3, accumulate=2, eval_every=3)
+    training, validation = batches(draw, *[(2, 5)] * 4), batches(draw, (1, 5))
+    train(model, training, validation, GradientDescent(model), settings, sample=sample, history=given)
+    observe("modes of the forward passes", sorted(model.modes))
+    observe("history", everything(given), tolerance=1e-4)
+    observe("weights", weights(model), tolerance=1e-4)
+
+
+def test_train_model_goes_on_from_a_history(subject, draw, observe):
+    train = subject.train_model
+    training, validation = batches(draw, *[(2, 3)] * 6, (1, 3)), batches(draw, (1, 3))
+    for step in (0, 2, 3, 7):
+        model, seen = tiny(draw), []
+        optimizer = GradientDescent(model)
+        given = subject.History(step, 5000, [subject.Evaluation(3, 70, 2.5, 2.75, 0.125)], ["earlier"])
+        settings = config(subject, 3, accumulate=3, eval_every=2, warmup_steps=2)
+        calls = {"sample": lambda _: "later", "on_step": noting(seen)}
+        returned = train(model, training, validation, optimizer, settings, history=given, **calls)
+        observe(f"what it learned from, from step {step} on", model.learned_from)
+        observe(f"batches looked at, from step {step} on", len(model.looked_at))
+        observe(f"learning rates, from step {step} on", optimizer.rates)
+        observe(f"after each step, from step {step} on", seen)
+        observe(f"history given, from step {step} on", everything(given), tolerance=1e-4)
+        observe(f"history returned, from step {step} on", everything(returned), tolerance=1e-4)
+
+
+class Stop(Exception):
+    """What an on_step raises to stop the training."""
+
+
+def stopping_after(step):
+    def on_step(history):
+        if history.step == step:
+            raise Stop
+
+    return on_step
+
+
+def differences(one, other):
+    """Between two pairs of a history and a model: of the curves, and of the weights."""
+    (history, model), (other_history, other_model) = one, other
+    curves = zip(points(history), points(other_history), strict=False)
+    parameters = zip(model.parameters(), other_model.parameters(), strict=True)
+    return {
+        "curve": [[a - b for a, b in zip(*pair, strict=True)] for pair in curves],
+        "weights": [(a - b).detach() for a, b in parameters],
+    }
+
+
+def test_train_model_interrupted_is_as_in_one_go(subject, draw, observe):
+    train = subject.train_model
+    training, validation = shuffling_loader(draw, 9), batches(draw, (2, 5), (1, 5))
+    settings = config(subject, 2, warmup_steps=2, max_norm=0.5, accumulate=2, eval_every=2, eval_batches=2)
+    sample = {"sample": lambda _: "text"}
+    start = torch.get_rng_state()
+    whole_model = tiny(draw, dropout=0.5)
+    whole = train(whole_model, training, validation, GradientDescent(whole_model), settings, **sample)
+    observe("history in one go", everything(whole), tolerance=1e-4)
+    for step in (1, 3, 5):
+        torch.set_rng_state(start)
+        model, history = tiny(draw, dropout=0.5), subject.History()
+        stop = {"on_step": stopping_after(step), "history": history}
+        try:
+            train(model, training, validation, GradientDescent(model), settings, **sample, **stop)
+        except Stop:
+            observe(f"stopped after step {step}", counts(history))
+        left = torch.get_rng_state()
+        torch.rand(step)
+        training.generator.manual_seed(step)
+        model_again = tiny(draw, dropout=0.5)
+        model_again.load_state_dict(model.state_dict())
+        copied = subject.History(history.step, history.tokens_seen, [*history.evaluations], [*history.samples])
+        torch.set_rng_state(left)
+        again = train(
+            model_again, training, validation, GradientDescent(model_again), settings, **sample, history=copied
+        )
+        observe(f"history, gone on after step {step}", everything(again), tolerance=1e-4)
+        difference = differences((again, model_again), (whole, whole_model))
+        observe(f"difference from one go, gone on after step {step}", difference, tolerance=0.0)
+
+
+def test_train_model_leaves_the_random_state_alone(subject, draw, observe):
+    train = subject.train_model
+    model, loader = tiny(draw), shuffling_loader(draw, 5)
+    before = torch.get_rng_state().int()
+    train(model, loader, batches(draw, (2, 5)), GradientDescent(model), config(subject, 2, eval_every=2))
+    observe("change of the global random state", torch.get_rng_state().int() - before)
+
+
+def test_train_model_with_nothing_to_do(subject, draw, observe):
+    train = subject.train_model
+    training, validation = batches(draw, *[(2, 3)] * 3), batches(draw, (1, 3))
+    cases = (
+        ("no epochs", training, 0, None),
+        ("no epochs, a history", training, 0, subject.History(4, 99, [], ["a"])),
+        ("no batches", [], 2, None),
+        ("no batches, a history", [], 2, subject.History(0, 99, [], ["a"])),
+        ("finished", training, 2, subject.History(6, 99, [], ["a", "b"])),
+        ("more than finished", training, 1, subject.History(6, 99, [], ["a", "b"])),
+    )
+    for what, loader, epochs, history in cases:
+        model, seen = tiny(draw), []
+        calls = {"sample": lambda _: "text", "on_step": noting(seen)}
+        settings = config(subject, epochs, eval_every=1)
+        returned = train(model, loader, validation, GradientDescent(model), settings, history=history, **calls)
+        observe(f"{what}: history", everything(returned))
+        observe(f"{what}: what happened", [seen, model.events, model.looked_at])
+        observe(f"{what}: weights", weights(model))
+
+
+def test_train_model_moves_the_batches(subject, draw, observe):
+    train = subject.train_model
+    for eval_every in (1, 9):
+        model, trained, judged = tiny(draw), [], []
+        training, validation = marked(draw, trained, 2), marked(draw, judged, 1)
+        settings = config(subject, 1, eval_every=eval_every)
+        train(model, training, validation, GradientDescent(model), settings, torch.device("cpu", 0))
+        observe("devices asked for, training", sorted(set(trained)))
+        observe("devices asked for, validation", sorted(set(judged)))
