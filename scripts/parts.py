@@ -1,0 +1,79 @@
+"""The parts of the GPT, each from an exercise: yours, or the solutions where you ask for them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from grader.outline import outline
+from grader.sources import Unreadable, imported_names, read_subject
+from scripts.entry import PYTHON, ROOT, CannotYet
+
+# Which exercise each part comes from. What these import from other exercises is needed as well.
+MODULES = {
+    "text": "ex01_text",
+    "bpe_train": "ex02_bpe_train",
+    "bpe": "ex03_bpe",
+    "data": "ex04_data",
+    "gpt": "ex09_gpt",
+    "generate": "ex10_generate",
+    "optim": "ex12_optim",
+    "train": "ex13_train",
+    "weights": "ex14_weights",
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The modules to build with, and the name of the folder that they come from."""
+
+    folder: str
+    text: ModuleType
+    bpe_train: ModuleType
+    bpe: ModuleType
+    data: ModuleType
+    gpt: ModuleType
+    generate: ModuleType
+    optim: ModuleType
+    train: ModuleType
+    weights: ModuleType
+
+
+def load_parts(folder: str, script: str) -> Parts:
+    """Import the parts. Raises `CannotYet` with the first exercise that is not written, and the way round it."""
+    problem = first_open(ROOT / folder)
+    if problem:
+        raise CannotYet(
+            f"your GPT is not complete yet. {problem}\n"
+            f"  {PYTHON} -m grader                          goes on with the exercises\n"
+            f"  {PYTHON} -m {script} --using solutions   runs the same with the reference"
+        )
+    modules = {part: importlib.import_module(f"{folder}.{name}") for part, name in MODULES.items()}
+    return Parts(folder, **modules)
+
+
+def first_open(folder: Path) -> str | None:
+    """What is missing in the first exercise that is not complete, of all those needed; None if nothing is.
+
+    The files are read, not run: a function counts as written when it no longer raises NotImplementedError.
+    """
+    try:
+        sources = {
+            name: source
+            for module in MODULES.values()
+            for name, source in read_subject(folder, module).sources.items()
+        }
+        imported = {other for source in sources.values() for other in imported_names(source.text)}
+        for name in sorted(sources.keys() | imported):
+            if name not in sources:
+                return f"{name} is not done: the file is missing."
+            unwritten = outline(sources[name].text).stubs()
+            if unwritten:
+                return f"{name} is not done: `{unwritten[0]}` is still to be written."
+    except Unreadable as problem:
+        return f"{problem.path.stem} is not done. {problem}"
+    except (SyntaxError, ValueError) as error:
+        return f"{name} is not done: it cannot be read ({error})."
+    return None

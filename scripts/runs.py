@@ -1,0 +1,173 @@
+"""A run on disk: one folder with its settings, its tokenizer, its checkpoint and its loss curve."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from grader.errors import GraderError, UsageError
+from grader.state.files import write_whole
+from scripts.corpora import Corpus
+from scripts.curves import save_png
+from scripts.entry import ROOT
+from scripts.parts import Parts
+
+RUNS = ROOT / "runs"
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The model: the fields of its GPTConfig, and whether the head is the token embedding."""
+
+    config: dict[str, Any]
+    tie_weights: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything else that decides how the training goes; with the same settings it goes the same way."""
+
+    corpus: Corpus
+    text_sha256: str
+    batch_size: int
+    weight_decay: float
+    threads: int
+    loop: dict[str, Any]  # the fields of the TrainConfig
+    prompt: str
+    sample_tokens: int
+    temperature: float
+    top_k: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is written to `settings.json`. Weights that were loaded have no training of their own."""
+
+    model: ModelSettings
+    training: TrainingSettings | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run."""
+
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def curve(self) -> Path:
+        return self.folder / "loss.png"
+
+    @property
+    def tokenizer_file(self) -> Path:
+        return self.folder / "tokenizer.json"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.folder / "settings.json"
+
+    def begin(self, settings: Settings, tokenizer: Any) -> None:
+        """Make the folder with what does not change. Raises `GraderError` where it cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tokenizer.save(self.tokenizer_file)
+        except OSError as error:
+            raise GraderError(f"{self.folder} cannot be written to: {error.strerror}.") from error
+        write_whole(self.settings_file, json.dumps(asdict(settings), indent=1) + "\n")
+
+    def save(self, parts: Parts, model: Any, optimizer: Any = None, history: Any = None) -> None:
+        """Write the checkpoint, and with it how far the training is. Raises `GraderError`."""
+        extra = {} if history is None else {"history": asdict(history)}
+        try:
+            parts.weights.save_checkpoint(self.checkpoint, model, optimizer, extra)
+        except OSError as error:
+            raise GraderError(f"{self.checkpoint} could not be written: {error}.") from error
+
+    def draw(self, history: Any, title: str) -> None:
+        """Write the loss curve, as numbers and as a picture."""
+        write_whole(self.folder / "history.json", json.dumps(asdict(history), indent=1) + "\n")
+        save_png(history.evaluations, self.curve, title)
+
+    def settings(self) -> Settings:
+        """Raises `UsageError` where this is no run."""
+        try:
+            entries = json.loads(self.settings_file.read_text(encoding="utf-8"))
+            training = entries["training"]
+            if training is not None:
+                training = TrainingSettings(**{**training, "corpus": Corpus(**training["corpus"])})
+            return Settings(ModelSettings(**entries["model"]), training)
+        except FileNotFoundError as error:
+            raise UsageError(f"{self.folder} is not a run: it has no settings.json. {_known_runs()}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{self.settings_file} cannot be read: {error}.") from error
+
+    def tokenizer(self, parts: Parts) -> Any:
+        """Raises `UsageError` where the file is missing or was not written by this tokenizer."""
+        try:
+            return parts.bpe.BPETokenizer.load(self.tokenizer_file)
+        except Exception as error:
+            raise UsageError(f"{self.tokenizer_file} cannot be loaded: {_said(error)}.") from error
+
+    def load(self, parts: Parts, model: Any, optimizer: Any = None) -> dict[str, Any]:
+        """Put the checkpoint into model and optimizer; returns what was saved beside. Raises `UsageError`."""
+        try:
+            extra: dict[str, Any] = parts.weights.load_checkpoint(self.checkpoint, model, optimizer)
+        except FileNotFoundError as error:
+            raise UsageError(f"{self.folder} has no checkpoint: it ended before the first.") from error
+        except Exception as error:
+            raise UsageError(f"{self.checkpoint} cannot be loaded: {_said(error)}.") from error
+        return extra
+
+
+def new_run(name: str) -> Run:
+    """A run in `runs/`, named after the time and what it is about; a number follows where that is taken."""
+    base = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{name}"
+    folder, number = RUNS / base, 1
+    while folder.exists():
+        number += 1
+        folder = RUNS / f"{base}-{number}"
+    return Run(folder)
+
+
+def find_run(path: str) -> Run:
+    """The run meant by its folder, its name in `runs/`, or its checkpoint file."""
+    given = Path(path)
+    if given.name == "checkpoint.pt":
+        given = given.parent
+    if not given.exists() and (RUNS / path).exists():
+        given = RUNS / path
+    return Run(given)
+
+
+def build_model(parts: Parts, settings: ModelSettings) -> Any:
+    """A GPT of these settings, freshly initialised. Raises `UsageError` for settings that fit no model."""
+    try:
+        config = parts.gpt.GPTConfig(**settings.config)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"There is no such model: {error}.") from error
+    return parts.gpt.GPTModel(config, settings.tie_weights)
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be written from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _known_runs() -> str:
+    folders = sorted(path.parent for path in RUNS.glob("*/settings.json"))
+    if not folders:
+        return "There is none yet: `scripts.train` makes one."
+    return f"The latest is {shown(folders[-1])}."
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(".")

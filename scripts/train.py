@@ -1,0 +1,204 @@
+"""Train the GPT that you wrote: `python -m scripts.train`.
+
+Without options it trains on the story in `data/` for about a minute, evaluates after each epoch, prints a sample,
+and leaves a folder in `runs/` with the checkpoint, the tokenizer and the loss curve. Ctrl-C saves; `--resume`
+goes on as if nothing had happened, to the bit on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts import entry, options
+
+if TYPE_CHECKING:
+    from scripts.parts import Parts
+    from scripts.runs import Run
+
+SCRIPT = "scripts.train"
+DEFAULTS: dict[str, Any] = {
+    "corpus": "story",
+    "text": None,
+    "url": None,
+    "sha256": None,
+    "vocabulary": "own",
+    "merges": 512,
+    "emb_dim": 128,
+    "layers": 4,
+    "heads": 4,
+    "context_length": 64,
+    "dropout": 0.1,
+    "untied": False,
+    "epochs": 12,
+    "batch_size": 8,
+    "accumulate": 1,
+    "lr": 1e-3,
+    "warmup": 20,
+    "weight_decay": 0.1,
+    "max_norm": 1.0,
+    "eval_every": None,
+    "eval_batches": 20,
+    "seed": 123,
+    "threads": 1,
+    "prompt": None,
+    "sample_tokens": 60,
+    "temperature": 0.8,
+    "top_k": 40,
+    "out": None,
+    "using": "exercises",
+    "device": "auto",
+}
+# What may be said beside --resume.
+ALWAYS_ALLOWED = {"using", "device", "resume"}
+
+
+def main(arguments: list[str]) -> int:
+    """Train, or go on with a run. Returns the exit code."""
+    given = vars(_parser().parse_args(arguments))
+    chosen = {**DEFAULTS, **given}
+
+    from grader.errors import UsageError
+    from scripts.parts import load_parts
+    from scripts.runs import find_run
+
+    changed = sorted(set(given) - ALWAYS_ALLOWED)
+    if "resume" in given and changed:
+        raise UsageError(f"A resumed run keeps its settings: leave --{changed[0].replace('_', '-')} out.")
+    parts = load_parts(chosen["using"], SCRIPT)
+    if "resume" in given:
+        return _go_on(find_run(given["resume"]), parts, chosen["device"])
+    return _begin(chosen, parts)
+
+
+def _begin(chosen: dict[str, Any], parts: Parts) -> int:
+    from scripts import vocabulary
+    from scripts.corpora import Corpus, checksum, prompt_for, read_corpus
+    from scripts.devices import choose_device
+    from scripts.runs import ModelSettings, Run, Settings, TrainingSettings, new_run
+    from scripts.training import load_data, train
+
+    device = choose_device(chosen["device"])
+    corpus = Corpus(chosen["corpus"], chosen["text"], chosen["url"], chosen["sha256"])
+    text = read_corpus(corpus, parts)
+    own = chosen["vocabulary"] == "own"
+    tokenizer = vocabulary.learned(parts, text, chosen["merges"]) if own else vocabulary.gpt2(parts)
+    context_length = chosen["context_length"]
+    data = load_data(parts, tokenizer, text, context_length, chosen["batch_size"])
+    an_epoch = parts.train.steps_per_epoch(len(data.train), chosen["accumulate"])
+    model = ModelSettings(
+        config={
+            "vocab_size": len(tokenizer.ranks) + len(tokenizer.special_tokens),
+            "context_length": context_length,
+            "emb_dim": chosen["emb_dim"],
+            "n_heads": chosen["heads"],
+            "n_layers": chosen["layers"],
+            "drop_rate": chosen["dropout"],
+            "qkv_bias": False,
+        },
+        tie_weights=not chosen["untied"],
+    )
+    training = TrainingSettings(
+        corpus=corpus,
+        text_sha256=checksum(text),
+        batch_size=chosen["batch_size"],
+        weight_decay=chosen["weight_decay"],
+        loop={
+            "num_epochs": chosen["epochs"],
+            "max_lr": chosen["lr"],
+            "min_lr": chosen["lr"] / 10,
+            "warmup_steps": chosen["warmup"],
+            "max_norm": chosen["max_norm"],
+            "accumulate": chosen["accumulate"],
+            "eval_every": chosen["eval_every"] or an_epoch,
+            "eval_batches": chosen["eval_batches"],
+            "seed": chosen["seed"],
+        },
+        prompt=prompt_for(corpus, text) if chosen["prompt"] is None else chosen["prompt"],
+        sample_tokens=chosen["sample_tokens"],
+        threads=chosen["threads"],
+        temperature=chosen["temperature"],
+        top_k=chosen["top_k"],
+    )
+    run = Run(Path(chosen["out"])) if chosen["out"] else new_run(corpus.title)
+    return train(parts, Settings(model, training), data, tokenizer, run, device)
+
+
+def _go_on(run: Run, parts: Parts, device_name: str) -> int:
+    from grader.errors import UsageError
+    from scripts.corpora import checksum, read_corpus
+    from scripts.devices import choose_device
+    from scripts.training import load_data, train
+
+    settings = run.settings()
+    if settings.training is None:
+        raise UsageError(f"{run.folder} holds weights that were loaded, not a training to go on with.")
+    text = read_corpus(settings.training.corpus, parts)
+    if checksum(text) != settings.training.text_sha256:
+        raise UsageError("The text has changed since this run began, so it cannot go on as if it had not.")
+    tokenizer = run.tokenizer(parts)
+    context_length = settings.model.config["context_length"]
+    data = load_data(parts, tokenizer, text, context_length, settings.training.batch_size)
+    return train(parts, settings, data, tokenizer, run, choose_device(device_name), resumed=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = options.parser(SCRIPT, "Train the GPT that you wrote. Without options: on the story, about a minute.")
+    text = parser.add_argument_group("what to train on")
+    text.add_argument("--corpus", choices=("story", "manual"), help=_help("or Python's own manual", "corpus"))
+    text.add_argument("--text", metavar="FILE", help="any UTF-8 text file instead")
+    text.add_argument("--url", help="a text from the network instead, by your fetch_text")
+    text.add_argument("--sha256", help="what the text at --url has to match")
+    tokens = parser.add_argument_group("its tokens")
+    tokens.add_argument(
+        "--vocabulary", choices=("own", "gpt2"), help=_help("learned from the text, or GPT-2's", "vocabulary")
+    )
+    tokens.add_argument(
+        "--merges", type=options.not_negative, metavar="N", help=_help("how many merges to learn", "merges")
+    )
+    model = parser.add_argument_group("the model")
+    for name, meaning in (
+        ("emb_dim", "width of a token's vector"),
+        ("layers", "how many blocks"),
+        ("heads", "attention heads in each"),
+        ("context_length", "how many tokens it sees"),
+    ):
+        model.add_argument(options.flag(name), type=options.positive, metavar="N", help=_help(meaning, name))
+    model.add_argument(
+        "--dropout", type=options.fraction, metavar="P", help=_help("share of what is dropped", "dropout")
+    )
+    model.add_argument("--untied", action="store_true", help="give the head weights of its own")
+    loop = parser.add_argument_group("the training")
+    for name, kind, meaning in (
+        ("epochs", options.positive, "how often it goes through the text"),
+        ("batch_size", options.positive, "windows in a batch"),
+        ("accumulate", options.positive, "batches to an update"),
+        ("lr", options.above_zero, "the largest learning rate; it falls to a tenth of it"),
+        ("warmup", options.not_negative, "updates until it is reached"),
+        ("weight_decay", options.not_negative_number, "of the matrices"),
+        ("max_norm", options.above_zero, "where gradients are clipped"),
+        ("eval_batches", options.positive, "batches to look at in an evaluation"),
+        ("seed", options.not_negative, "of everything that is drawn"),
+        ("threads", options.positive, "with more, large models are quicker and no two runs equal to the bit"),
+    ):
+        loop.add_argument(options.flag(name), type=kind, metavar="N", help=_help(meaning, name))
+    loop.add_argument("--eval-every", type=options.positive, metavar="STEPS", help="evaluate so often (an epoch)")
+    sample = parser.add_argument_group("the sample after each epoch")
+    sample.add_argument("--prompt", help="how it begins (words from the text)")
+    sample.add_argument("--sample-tokens", type=options.positive, help=_help("its length", "sample_tokens"))
+    sample.add_argument("--temperature", type=options.not_negative_number, help=_help("0 is greedy", "temperature"))
+    sample.add_argument("--top-k", type=options.positive, help=_help("choose among so many", "top_k"))
+    runs = parser.add_argument_group("the run")
+    runs.add_argument("--out", metavar="FOLDER", help="where to put it (a new folder in runs/)")
+    runs.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; it keeps its settings")
+    return parser
+
+
+def _help(meaning: str, name: str) -> str:
+    return f"{meaning} ({DEFAULTS[name]})"
+
+
+if __name__ == "__main__":
+    sys.exit(entry.run(SCRIPT, main))

@@ -1,0 +1,57 @@
+"""How the scripts are run in a test: in this process, with a small model, on the reference."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts import entry
+from scripts.parts import Parts, load_parts
+
+SMALL = ("--layers", "1", "--heads", "2", "--emb-dim", "32", "--context-length", "16", "--merges", "100")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a script left behind: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+Script = Callable[..., Ended]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Script]:
+    """Runs a script by its name and arguments."""
+    monkeypatch.setenv("GPT_KATA_NO_BOOTSTRAP", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(name: str, *arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        module = importlib.import_module(f"scripts.{name}")
+        code = entry.run(f"scripts.{name}", module.main)
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    yield run
+
+
+@pytest.fixture(scope="session")
+def parts() -> Parts:
+    return load_parts("solutions", "scripts.train")
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten thousand characters of the story: enough for a few short epochs."""
+    path = tmp_path_factory.mktemp("text") / "short.txt"
+    path.write_text((entry.ROOT / "data" / "story.txt").read_text(encoding="utf-8")[:10_000], encoding="utf-8")
+    return path
