@@ -81,7 +81,8 @@ def _begin(chosen: dict[str, Any], parts: Parts) -> int:
     from scripts.training import load_data, train
 
     device = choose_device(chosen["device"])
-    corpus = Corpus(chosen["corpus"], chosen["text"], chosen["url"], chosen["sha256"])
+    file = chosen["text"] and str(Path(chosen["text"]).resolve())  # a run may be resumed from another folder
+    corpus = Corpus(chosen["corpus"], file, chosen["url"], chosen["sha256"])
     text = read_corpus(corpus, parts)
     own = chosen["vocabulary"] == "own"
     tokenizer = vocabulary.learned(parts, text, chosen["merges"]) if own else vocabulary.gpt2(parts)
