@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grader.errors import GraderError, UsageError
-from grader.text import COMMAND
+from grader.text import COMMAND, make_output_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ def run(arguments: list[str]) -> int:
 
     Ctrl-C is the caller's: it is raised as KeyboardInterrupt, or comes back as the 130 that typer makes of it.
     """
-    _make_output_safe()
+    make_output_safe()
     try:
         return int(app(arguments, standalone_mode=False, prog_name=COMMAND) or 0)
     except UsageError as error:
@@ -367,14 +367,6 @@ def _launcher(seed: int) -> Iterator[Launcher]:
         yield started
     finally:
         started.close()
-
-
-def _make_output_safe() -> None:
-    """A console that cannot show a character shows a question mark, and nothing fails."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure:
-            reconfigure(errors="replace")
 
 
 def _complain(message: str, code: int) -> int:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 
 # What to type. Only Windows has a `python` on every machine that has Python.
-COMMAND = "python -m grader" if os.name == "nt" else "python3 -m grader"
+PYTHON = "python" if os.name == "nt" else "python3"
+COMMAND = f"{PYTHON} -m grader"
+
+
+def make_output_safe() -> None:
+    """A console that cannot show a character shows a question mark, and nothing fails."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="replace")
 
 
 def printable(text: str) -> str:

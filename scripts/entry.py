@@ -13,9 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from grader.text import COMMAND, make_output_safe, printable
+
 INTERRUPTED = 130
 ROOT = Path(__file__).resolve().parent.parent
-PYTHON = "python" if os.name == "nt" else "python3"
 
 
 class CannotYet(Exception):
@@ -32,10 +33,7 @@ def run(module: str, main: Callable[[list[str]], int]) -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - the whole point is to say so in one line
         print("GPT Kata needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".", file=sys.stderr)
         return 3
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure:
-            reconfigure(errors="replace")  # a console that lacks a sign shows a question mark
+    make_output_safe()
     try:
         from grader import bootstrap
 
@@ -59,7 +57,6 @@ def run(module: str, main: Callable[[list[str]], int]) -> int:
 def _told(error: Exception) -> tuple[int, str]:
     """The exit code and the line for what went wrong."""
     from grader.errors import GraderError, UsageError
-    from grader.text import printable
 
     said = printable(str(error))
     place = _place_in_exercises(error)
@@ -73,7 +70,7 @@ def _told(error: Exception) -> tuple[int, str]:
         file, line, function = place
         return 1, (
             f"{type(error).__name__}: {said}\n  {file}:{line}, in {function}\n"
-            f"`{PYTHON} -m grader check {Path(file).stem[:4]}` says more about this exercise."
+            f"`{COMMAND} check {Path(file).stem[:4]}` says more about this exercise."
         )
     if isinstance(error, OSError):
         return 3, said

@@ -78,9 +78,8 @@ def main(arguments: list[str]) -> int:
     sampling = Sampling(chosen["new_tokens"], temperature=0.0)
     for line in write(parts, model, tokenizer, chosen["prompt"], sampling, stop_at_end=True).split("\n"):
         page.line(line, indent=2)
-    using = "" if parts.folder == "exercises" else f" --using {parts.folder}"
     page.line("Go on with:")
-    print(f'  {entry.PYTHON} -m scripts.generate{using} --checkpoint {shown(run.folder)} --prompt "…"')
+    print("  " + parts.command("scripts.generate", f'--checkpoint {shown(run.folder)} --prompt "…"'))
     return 0
 
 

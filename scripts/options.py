@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from grader.errors import UsageError
-from scripts import entry
+from grader.text import PYTHON
 
 Number = TypeVar("Number", int, float)
 FOLDERS = ("exercises", "solutions")
@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser(script: str, description: str, usage: str = "[options]") -> Parser:
     """A parser whose result holds only what was given, with the options that every script has."""
-    command = f"{entry.PYTHON} -m {script}"
+    command = f"{PYTHON} -m {script}"
     made = Parser(usage=f"{command} {usage}", description=description, argument_default=argparse.SUPPRESS)
     made.add_argument("--using", choices=FOLDERS, help="whose code: yours, or the reference (exercises)")
     made.add_argument("--device", help="auto, cpu, cuda or mps (auto)")

@@ -9,7 +9,8 @@ from types import ModuleType
 
 from grader.outline import outline
 from grader.sources import Unreadable, imported_names, read_subject
-from scripts.entry import PYTHON, ROOT, CannotYet
+from grader.text import COMMAND, PYTHON
+from scripts.entry import ROOT, CannotYet
 
 # Which exercise each part comes from. What these import from other exercises is needed as well.
 MODULES = {
@@ -40,6 +41,11 @@ class Parts:
     train: ModuleType
     weights: ModuleType
 
+    def command(self, script: str, arguments: str) -> str:
+        """What to type to run another script on the same parts."""
+        using = "" if self.folder == "exercises" else f" --using {self.folder}"
+        return f"{PYTHON} -m {script}{using} {arguments}"
+
 
 def load_parts(folder: str, script: str) -> Parts:
     """Import the parts. Raises `CannotYet` with the first exercise that is not written, and the way round it."""
@@ -47,7 +53,7 @@ def load_parts(folder: str, script: str) -> Parts:
     if problem:
         raise CannotYet(
             f"your GPT is not complete yet. {problem}\n"
-            f"  {PYTHON} -m grader                          goes on with the exercises\n"
+            f"  {COMMAND}                          goes on with the exercises\n"
             f"  {PYTHON} -m {script} --using solutions   runs the same with the reference"
         )
     modules = {part: importlib.import_module(f"{folder}.{name}") for part, name in MODULES.items()}

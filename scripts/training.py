@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from grader.errors import UsageError
 from grader.render.text import Page
 from scripts.curves import as_text
-from scripts.entry import INTERRUPTED, PYTHON
+from scripts.entry import INTERRUPTED
 from scripts.parts import Parts
 from scripts.runs import Run, Settings, build_model, shown
 from scripts.writing import Sampling, write
@@ -199,12 +199,11 @@ def _finish(page: Page, run: Run, parts: Parts, history: Any, finished: bool) ->
         page.line(line)
     page.line()
     folder = shown(run.folder)
-    using = "" if parts.folder == "exercises" else f" --using {parts.folder}"
     page.line(f"The curve: {shown(run.curve)}")
     if finished:
         page.line("Let it write:")
-        print(f'  {PYTHON} -m scripts.generate{using} --checkpoint {folder} --prompt "…"')
+        print("  " + parts.command("scripts.generate", f'--checkpoint {folder} --prompt "…"'))
         return 0
     page.line(f"Stopped after step {history.step}, and saved. Go on with:")
-    print(f"  {PYTHON} -m scripts.train{using} --resume {folder}")
+    print("  " + parts.command("scripts.train", f"--resume {folder}"))
     return INTERRUPTED

@@ -26,17 +26,18 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "grader", tmp_path / "grader", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("grader", "scripts"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
-def start(python: Path, clone: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def start(python: Path, clone: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     unwanted = (bootstrap.NO_BOOTSTRAP, "PYTHONPATH", "PYTHONHOME")
     kept = {name: value for name, value in os.environ.items() if name not in unwanted and "PIP" not in name}
     return subprocess.run(
-        [str(python), "-m", "grader"],
+        [str(python), "-m", *(command or ("grader",))],
         cwd=clone,
         env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
@@ -97,6 +98,18 @@ def test_a_finished_installation_is_trusted_until_what_is_wanted_changes(
     (tmp_path / "constraints.txt").write_text("two")
     (tmp_path / "python").unlink()
     assert not bootstrap.is_installed()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands for the interpreter")
+@pytest.mark.parametrize("command", [("grader", "list"), ("scripts.train", "--epochs", "3"), ("scripts.generate",)])
+def test_the_same_command_goes_on_in_what_was_installed(bare: Path, clone: Path, command: tuple[str, ...]) -> None:
+    installed = clone / ".venv" / "bin" / "python"
+    installed.parent.mkdir(parents=True)
+    installed.write_text('#!/bin/sh\necho "$@"\n')
+    installed.chmod(0o755)
+    wanted = b"".join((clone / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+    (clone / ".venv" / bootstrap.INSTALLED.name).write_bytes(wanted)
+    assert start(bare, clone, *command).stdout == " ".join(("-m", *command)) + "\n"
 
 
 @pytest.mark.parametrize(
