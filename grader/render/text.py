@@ -11,7 +11,7 @@ from rich.text import Text
 from grader.catalogue import Exercise
 from grader.records import CheckResult, ExerciseResult, Place, Report, Status
 from grader.subject.agreed import IMPORT_CHECK
-from grader.text import COMMAND, printable, shorten
+from grader.text import COMMAND, PYTHON, printable, shorten
 
 MARKS = {Status.PASSED: ("✓", "green"), Status.UNFINISHED: ("·", "yellow"), Status.BLOCKED: ("·", "yellow")}
 WRONG_MARK = ("✗", "red")
@@ -146,7 +146,7 @@ def show_summary(page: Page, report: Report, exercises: dict[str, Exercise], fol
     open_result = next((r for r in report.exercises if r.status is not Status.PASSED), None)
     if open_result is None:
         if report.passed == report.total:
-            page.line("Everything here is done.", "green")
+            page.line(f"Everything here is done. Let your GPT learn: {PYTHON} -m scripts.train", "green")
     else:
         for line in next_steps(open_result, exercises[open_result.id], folder):
             page.line(line)
