@@ -51,10 +51,11 @@ def load_parts(folder: str, script: str) -> Parts:
     """Import the parts. Raises `CannotYet` with the first exercise that is not written, and the way round it."""
     problem = first_open(ROOT / folder)
     if problem:
+        by_solutions = f"{PYTHON} -m {script} --using solutions"
         raise CannotYet(
             f"your GPT is not complete yet. {problem}\n"
-            f"  {COMMAND}                          goes on with the exercises\n"
-            f"  {PYTHON} -m {script} --using solutions   runs the same with the reference"
+            f"  {COMMAND:<{len(by_solutions)}}   goes on with the exercises\n"
+            f"  {by_solutions}   runs the same with the reference"
         )
     modules = {part: importlib.import_module(f"{folder}.{name}") for part, name in MODULES.items()}
     return Parts(folder, **modules)
