@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import suppress
 
 INTERRUPTED = 130  # what shells, and typer, make of Ctrl-C
 
@@ -12,21 +11,25 @@ def main() -> int:
         print("GPT Kata needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".", file=sys.stderr)
         return 3
     try:
+        import signal  # whatever takes time to import is imported where Ctrl-C is answered
+
         from grader import bootstrap
 
         bootstrap.ensure(sys.argv[1:])
         from grader import cli
 
         code = cli.run(sys.argv[1:])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done: there is nothing left to stop
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
         # Not sys.exit: nobody waits for threads after Ctrl-C, and a KeyboardInterrupt that once passed through
-        # an `exec` makes Python end as if by the signal, whatever was returned.
-        with suppress(OSError):
+        # an `exec` makes Python end as if by the signal, whatever was returned. The same after a second Ctrl-C.
+        try:
             print("grader: stopped. Nothing is lost.", file=sys.stderr, flush=True)
             sys.stdout.flush()
-        os._exit(code)
+        finally:
+            os._exit(code)
     return code
 
 

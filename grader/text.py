@@ -9,6 +9,14 @@ import unicodedata
 # What to type. Only Windows has a `python` on every machine that has Python.
 PYTHON = "python" if os.name == "nt" else "python3"
 COMMAND = f"{PYTHON} -m grader"
+# What stands for a sign of ours on a console that lacks it.
+PLAIN = {
+    "✓": "+", "✗": "x", "·": "-", "█": "#", "▓": "*", "▒": ":", "░": ".",
+    "→": "->", "…": "...", "—": "-", "–": "-", "‘": "'", "’": "'", "“": '"', "”": '"',
+    "√": "sqrt ", "−": "-", "×": "x", "≤": "<=", "≥": ">=", "∞": "inf", "½": "1/2", "β": "beta", "π": "pi",
+    "²": "^2", "³": "^3", "₁": "_1", "₂": "_2", "ᵀ": "^T", "ᵗ": "^t",
+    "⁰": "^0", "⁴": "^4", "⁵": "^5", "⁻": "^-", "⌈": "ceil(", "⌉": ")",
+}  # fmt: skip
 
 
 def make_output_safe() -> None:
@@ -27,9 +35,26 @@ def printable(text: str) -> str:
     return "".join(character if _harmless(character) else _escape(character) for character in text)
 
 
+def encodable(text: str, encoding: str) -> str:
+    """`text` with what an encoding lacks replaced: by what is like it, or else by a question mark."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(_encodable(character, encoding) for character in text)
+    return text
+
+
+def _encodable(character: str, encoding: str) -> str:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return PLAIN.get(character, "?")
+    return character
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """`text` as one printable line of at most `limit` characters."""
-    line = " ".join(printable(text).split("\n"))
+    line = " ".join(printable(text[: limit + 1]).split("\n"))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -1,7 +1,8 @@
 """The learner's history, in `.grader/progress.sqlite3`: every text that was graded or replaced.
 
 A text is written before it is graded, so that even a killed grader has kept it. Nothing is ever deleted.
-If the store cannot be used (read-only folder, full disk), the grader goes on, and `problem` says why.
+If the store cannot be used (read-only folder, full disk), the grader goes on, and `problem` says why. A damaged
+store is left as it is: whoever knows SQLite may still find texts in it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +35,10 @@ CREATE TABLE IF NOT EXISTS attempts (
 CREATE INDEX IF NOT EXISTS attempts_by_exercise ON attempts (exercise, id);
 CREATE TABLE IF NOT EXISTS hints (exercise TEXT, function TEXT, given INTEGER, PRIMARY KEY (exercise, function));
 """
-BUSY_SECONDS = 10.0
+# How long to wait for another grader that is writing. Whoever was waited for in vain is not waited for that long
+# again: with a verdict on every exercise still to be stored, that would add up to minutes.
+BUSY_SECONDS = 5.0
+BUSY_AGAIN_SECONDS = 0.2
 COLUMNS = "id, exercise, digest, saved_at, reason, seed, status, checks"
 
 
@@ -59,12 +64,16 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.problem = ""
+        self._path = path
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(exist_ok=True)
-            self._connection = _open(str(path))
-        except (sqlite3.Error, OSError) as error:
-            self.problem = f"{path}: {error}"
+            self._connection = _open_patiently(str(path))
+        except OSError as error:
+            self.problem = f"{path.parent} cannot be written to: {error.strerror}"
+        except sqlite3.Error as error:
+            self.problem = _in_words(error, path)
+        if self.problem:
             self._connection = _open(":memory:")  # serves this run; nothing of it stays
 
     def keep(self, exercise: str, text: str, reason: str, seed: int | None = None) -> int | None:
@@ -110,11 +119,9 @@ class Store:
     def text_of(self, attempt: int) -> tuple[Attempt, str] | None:
         """An attempt by its number, with its text."""
         with self._using() as connection:
-            row = connection.execute(f"SELECT {COLUMNS} FROM attempts WHERE id = ?", (attempt,)).fetchone()
-            if row is None:
-                return None
-            text = connection.execute("SELECT text FROM texts WHERE digest = ?", (row[2],)).fetchone()
-            return _attempt(row), str(text[0])
+            query = f"SELECT {COLUMNS}, text FROM attempts JOIN texts USING (digest) WHERE id = ?"
+            row = connection.execute(query, (attempt,)).fetchone()
+            return (_attempt(row[:-1]), row[-1]) if row else None
         return None
 
     def next_hint(self, exercise: str, function: str, count: int) -> int:
@@ -131,7 +138,12 @@ class Store:
         return 1
 
     def close(self) -> None:
-        self._connection.close()
+        """Wait for whoever is using it: Python crashes where a store is closed under a thread's hands.
+
+        After Ctrl-C some threads still come with a verdict; that is not kept, since what they saw was cut off.
+        """
+        with self._lock:
+            self._connection.close()
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -139,17 +151,58 @@ class Store:
         with self._lock:
             try:
                 yield self._connection
+            except sqlite3.ProgrammingError:
+                self.problem = f"{self._path} is closed"
             except sqlite3.Error as error:
-                self.problem = str(error)
+                self.problem = _in_words(error, self._path)
                 if self._connection.in_transaction:
                     self._connection.rollback()
+                if _code(error) == sqlite3.SQLITE_BUSY:
+                    self._connection.execute(f"PRAGMA busy_timeout = {BUSY_AGAIN_SECONDS * 1000:.0f}")
+
+
+def _open_patiently(path: str) -> sqlite3.Connection:
+    """Open the store. SQLite does not wait by itself where two graders make a new store at the same moment."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return _open(path)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.executescript(SCHEMA)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _code(error: sqlite3.Error) -> int:
+    """What kind of error it is: one of SQLite's result codes, or 0 where it was not SQLite that complained."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _in_words(error: sqlite3.Error, path: Path) -> str:
+    """What is wrong with the store, and what to do about it."""
+    match _code(error):
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return f"{path} is damaged; move the folder {path.parent.name} away, and a new history begins"
+        case sqlite3.SQLITE_FULL:
+            return f"no space is left on the disk of {path}"
+        case sqlite3.SQLITE_IOERR:
+            return f"the disk of {path} is full, or it fails"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return f"{path} cannot be written to"
+        case sqlite3.SQLITE_BUSY:
+            return f"another program is writing to {path}"
+    return f"{path}: {error}"
 
 
 def _attempt(row: tuple[int, str, str, str, str, int | None, str | None, str | None]) -> Attempt:
