@@ -15,6 +15,7 @@ from typing import Any
 
 from grader.errors import UsageError
 from grader.outline import Outline, outline
+from grader.parsing import parse
 from grader.sources import Unreadable, read_subject
 from grader.stubs import derive_stub
 from grader.subject.job import Source
@@ -236,7 +237,7 @@ class _Reader:
 def read_checks(probes: str) -> tuple[Check, ...]:
     """The probes in a test file, in order."""
     checks = []
-    for node in ast.parse(probes).body:
+    for node in parse(probes).body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             named = (
                 part.attr

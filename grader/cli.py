@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -19,13 +21,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grader.errors import GraderError, UsageError
-from grader.text import COMMAND, make_output_safe
+from grader.text import COMMAND, make_output_safe, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from grader.catalogue import Exercise
     from grader.processes.launch import Launcher
+    from grader.protections import Protection
     from grader.records import ExerciseResult
     from grader.render.text import Page
     from grader.state.store import Store
@@ -49,6 +52,10 @@ class Format(StrEnum):
     junit = "junit"
 
 
+class Require(StrEnum):
+    strict = "strict"
+
+
 On = Annotated[Path, typer.Option("--on", help="The folder to grade.", show_default="exercises")]
 Seed = Annotated[
     int | None,
@@ -61,6 +68,10 @@ Seed = Annotated[
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to report.")]
+RequireOption = Annotated[
+    Require | None,
+    typer.Option("--require", help="Grade nothing unless every protection is in force.", show_default="none"),
+]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[EXERCISE]…", help="For instance ex06, or 6.")]
 
 
@@ -91,7 +102,11 @@ def run(arguments: list[str]) -> int:
 
 @app.callback(invoke_without_command=True)
 def grade_in_order(
-    context: typer.Context, on: On = EXERCISES, seed: Seed = None, format: FormatOption = Format.text
+    context: typer.Context,
+    on: On = EXERCISES,
+    seed: Seed = None,
+    format: FormatOption = Format.text,
+    require: RequireOption = None,
 ) -> int:
     """Grade your exercises in order, up to the first that is not done, and say what comes next.
 
@@ -99,7 +114,7 @@ def grade_in_order(
     """
     if context.invoked_subcommand is not None:
         return 0
-    return _grade([], on, seed, format, in_order=True)
+    return _grade([], on, seed, format, require, in_order=True)
 
 
 @app.command()
@@ -109,11 +124,12 @@ def check(
     on: On = EXERCISES,
     seed: Seed = None,
     format: FormatOption = Format.text,
+    require: RequireOption = None,
 ) -> int:
     """Grade the named exercises, or all of them."""
     if not exercises and not all:
         raise UsageError("Name an exercise (`check ex06`), or say --all.")
-    return _grade(exercises or [], on, seed, format, in_order=False)
+    return _grade(exercises or [], on, seed, format, require, in_order=False)
 
 
 @app.command("list")
@@ -122,7 +138,7 @@ def list_exercises() -> int:
     from grader.commands import list_lines
 
     page = _page()
-    with _store() as store:
+    with _history() as store:
         for line, style in list_lines(_catalogue(), store):
             page.line(line, style)
     return 0
@@ -137,7 +153,7 @@ def hint(
     from grader.commands import give_hint
 
     page = _page()
-    with _store() as store:
+    with _history() as store:
         for line in give_hint(_catalogue(), exercise, function, EXERCISES, store):
             page.line(line)
     return 0
@@ -159,7 +175,7 @@ def history(exercise: Annotated[str | None, typer.Argument()] = None) -> int:
     from grader.commands import history_lines
 
     page = _page()
-    with _store() as store:
+    with _history() as store:
         for line in history_lines(store, _one(exercise).id if exercise else None):
             page.line(line)
     return 0
@@ -244,37 +260,44 @@ def selftest() -> int:
     return subprocess.run([sys.executable, "-m", "tox", "run"], cwd=ROOT, check=False).returncode
 
 
-def _grade(names: list[str], on: Path, seed: int | None, format: Format, in_order: bool) -> int:
+def _grade(
+    names: list[str], on: Path, seed: int | None, format: Format, require: Require | None, in_order: bool
+) -> int:
     """Grade, report, and turn the verdicts into an exit code."""
     folder = on.resolve()
     _check_folder(folder)
     wanted = _find(names) if names else None
     chosen_seed = _seed(seed)
     if format is Format.text:
-        print(f"GPT Kata: {os.path.relpath(folder)}, seed {chosen_seed}", flush=True)
-    with _launcher(chosen_seed) as launcher, _store() as store:
-        from grader.protections import attempt_all
+        print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
+    with _launcher(chosen_seed) as launcher, _store() as store, _protections(launcher) as trial:
+        from grader.protections import as_line, require_all
         from grader.records import Report, Status
         from grader.session import Session
 
         catalogue = _catalogue()
         chosen = [exercise for exercise in catalogue if wanted is None or exercise.id in wanted]
+        if require:
+            require_all(trial.result())
         mine = folder == EXERCISES
         session = Session(catalogue, folder, chosen_seed, launcher, store if mine else None)
         results = session.grade_in_order() if in_order else session.grade_all(chosen)
         by_id = {exercise.id: exercise for exercise in catalogue}
         collected = _show_as_they_come(results, by_id, chosen_seed) if format is Format.text else list(results)
-        protections = attempt_all(launcher, ROOT, Path(catalogue[0].solution.path))
-        problem = (
-            f"Your progress could not be stored ({store.problem}). The verdicts stand." if store.problem else ""
-        )
+        protections = trial.result()
+        values = {protection.name: protection.value for protection in protections}
+        notices = []
+        if store.problem and mine:
+            notices.append(f"Your progress could not be stored ({store.problem}). The verdicts stand.")
+        if not all(protection.in_force for protection in protections):
+            notices.append(f"{as_line(values)} ({COMMAND} doctor says more)")
         report = Report(
             seed=chosen_seed,
             folder=str(folder),
-            protections={protection.name: protection.value for protection in protections},
+            protections=values,
             exercises=tuple(collected),
             total=len(catalogue),
-            notices=(problem,) if problem and mine else (),
+            notices=tuple(notices),
         )
     if format is Format.json:
         from grader.render import jsonformat
@@ -359,6 +382,15 @@ def _store() -> Iterator[Store]:
 
 
 @contextmanager
+def _history() -> Iterator[Store]:
+    """The store, for what is shown from it; where that could not be read, it is said."""
+    with _store() as store:
+        yield store
+        if store.problem:
+            _page().line(f"Your history could not be used: {store.problem}", "yellow")
+
+
+@contextmanager
 def _launcher(seed: int) -> Iterator[Launcher]:
     from grader.processes.launch import launcher
 
@@ -366,12 +398,24 @@ def _launcher(seed: int) -> Iterator[Launcher]:
     try:
         yield started
     finally:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it behind
         started.close()
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _protections(launcher: Launcher) -> Iterator[Future[tuple[Protection, ...]]]:
+    """Which protections are in force: tried while other things go on."""
+    from grader.protections import attempt_all
+
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield pool.submit(attempt_all, launcher, ROOT, next((ROOT / "solutions").glob("ex*.py")))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _complain(message: str, code: int) -> int:
-    from grader.text import printable
-
     print("grader: " + printable(message).replace("\n", " "), file=sys.stderr)
     return code
 

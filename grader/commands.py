@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grader.catalogue import HINTS_PER_FUNCTION, Exercise, choose
 from grader.contract import check_contract
-from grader.errors import UsageError
+from grader.errors import GraderError, UsageError
 from grader.outline import outline
 from grader.records import Status
 from grader.sources import Unreadable, digest, read_subject, read_text
@@ -118,6 +118,8 @@ def _history_line(attempt: Attempt) -> str:
 def restore_attempt(exercises: tuple[Exercise, ...], number: int, folder: Path, store: Store) -> str:
     """Write a kept text back, keeping what stands there now."""
     found = store.text_of(number)
+    if found is None and store.problem:
+        raise GraderError(f"The history could not be read: {store.problem}")
     if found is None:
         raise UsageError(f"There is no text number {number}. `{COMMAND} history` lists them.")
     attempt, text = found

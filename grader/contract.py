@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grader.catalogue import Exercise
 from grader.outline import Function, Outline, outline
+from grader.parsing import parse
 from grader.sources import Subject, Unreadable
 from grader.text import COMMAND
 
@@ -55,7 +56,7 @@ def _check_parameters(wanted: Function, got: Function, path: Path) -> None:
 def _bound_names(text: str) -> set[str]:
     """Every name that the file binds somewhere: a function made by assignment or inside an `if` counts too."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

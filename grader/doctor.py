@@ -27,7 +27,7 @@ def findings(root: Path, exercises: tuple[Exercise, ...], store: Store, launcher
     yield f"processes        {'forked' if isinstance(launcher, Zygote) else 'a new interpreter each'}"
     protections = attempt_all(launcher, root, Path(exercises[0].solution.path))
     for protection in protections:
-        yield f"{protection.name:<16} {protection.value:<10} {protection.detail}"
+        yield f"{protection.name:<16} {protection.value:<13} {protection.detail}"
     yield as_line({protection.name: protection.value for protection in protections})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from grader.parsing import parse
+
 AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -45,11 +47,11 @@ class Outline:
 
 
 def outline(text: str) -> Outline:
-    """Raises SyntaxError, ValueError (null bytes), RecursionError or MemoryError, as `ast.parse` does."""
+    """Raises SyntaxError, ValueError (null bytes), RecursionError or MemoryError, as `parse` does."""
     functions: dict[str, Function] = {}
     classes: dict[str, int] = {}
     bases: dict[str, list[str]] = {}
-    for node in ast.parse(text).body:
+    for node in parse(text).body:
         if isinstance(node, AnyFunction):
             functions[node.name] = _function(node.name, node)
         elif isinstance(node, ast.ClassDef):

@@ -96,21 +96,30 @@ class Failure:
 
 @dataclass(frozen=True)
 class CheckRun:
-    """What one probe saw of one subject."""
+    """What one probe saw of one subject.
+
+    `attempts`: what the code under test tried to do and is not allowed to, in words: `wrote /x/y (line 12)`.
+    """
 
     check: str
     ending: Ending
     observations: tuple[Observation, ...] = ()
     failure: Failure | None = None
     seconds: float = 0.0
+    attempts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SubjectRun:
-    """All probes of one exercise on one subject. Checks after one that ended the process are missing."""
+    """All probes of one exercise on one subject. Checks after one that ended the process are missing.
+
+    `peak` is the most memory in bytes that the process had above what it had at first; 0 where the system does not
+    tell.
+    """
 
     checks: tuple[CheckRun, ...]
     output: str = ""
+    peak: int = 0
 
     def by_name(self) -> dict[str, CheckRun]:
         return {run.check: run for run in self.checks}
@@ -145,7 +154,10 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class ExerciseResult:
-    """The verdict on one exercise. `output` is what the learner's code printed."""
+    """The verdict on one exercise. `output` is what the learner's code printed; `digest` tells which text it was.
+
+    `attempts` are those of all checks, each once.
+    """
 
     id: str
     status: Status
@@ -154,6 +166,8 @@ class ExerciseResult:
     message: str = ""
     place: Place | None = None
     output: str = ""
+    attempts: tuple[str, ...] = ()
+    digest: str = ""
 
     @property
     def first_open(self) -> CheckResult | None:

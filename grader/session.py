@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,7 @@ class Session:
     seed: int
     launcher: Launcher
     store: Store | None
+    cancelled: threading.Event = field(default_factory=threading.Event)
     _references: dict[str, SubjectRun] = field(default_factory=dict)
     _results: dict[str, ExerciseResult] = field(default_factory=dict)
 
@@ -63,22 +65,31 @@ class Session:
             if result.status is not Status.PASSED:
                 return
 
+    def anew(self, cancelled: threading.Event) -> Session:
+        """A session that grades whatever the files hold now, and is called off by `cancelled`.
+
+        What was found out about the reference holds on; what was found out about the learner's code does not.
+        """
+        return replace(self, cancelled=cancelled, _results={})
+
     def grade(self, exercise: Exercise, keep: bool = True) -> ExerciseResult:
-        """The verdict on one exercise, whatever the learner's code does.
+        """The verdict on one exercise, whatever the learner's code does. Raises `Cancelled`.
 
         Its text goes into the store, unless it is the untouched stub, or `keep` says that it is looked at only
         because another exercise builds on it.
         """
         start = time.perf_counter()
         attempt: int | None = None
+        mark = ""
         try:
             subject = read_subject(self.folder, exercise.id)
+            mark = subject.digest
             if self.store and keep and subject.source.text != exercise.stub:
                 attempt = self.store.keep(exercise.id, subject.source.text, "graded", self.seed)
             result = self._grade(exercise, subject, check_contract(subject, exercise))
         except Unreadable as problem:
             result = self._unreadable(exercise, problem)
-        result = replace(result, seconds=time.perf_counter() - start)
+        result = replace(result, seconds=time.perf_counter() - start, digest=mark)
         if self.store:
             self.store.finish(attempt, result)
         self._results[exercise.id] = result
@@ -98,6 +109,8 @@ class Session:
             return ExerciseResult(exercise.id, Status.GRADER_ERROR, 0.0, (), message)
         limits = limits_after(reference)
         actual = self._run(exercise, subject.sources, limits)
+        attempts = tuple(dict.fromkeys(attempt for check in actual.checks for attempt in check.attempts))
+        found = ExerciseResult(exercise.id, Status.PASSED, 0.0, (), output=actual.output, attempts=attempts)
         file = subject.source.path
         checks = tuple(judge(exercise, file, outline, reference, actual))
         status = exercise_status(checks)
@@ -105,10 +118,10 @@ class Session:
             earlier = self._unfinished_before(exercise, subject)
             if earlier:
                 message = f"Builds on {earlier.id}, which is not done ({earlier.status}). Begin there."
-                return ExerciseResult(exercise.id, Status.BLOCKED, 0.0, checks, message, output=actual.output)
+                return replace(found, status=Status.BLOCKED, checks=checks, message=message)
             checks = self._explain(exercise, file, outline, reference, actual, checks)
             checks = self._note_chance(exercise, subject, limits, actual, checks)
-        return ExerciseResult(exercise.id, exercise_status(checks), 0.0, checks, output=actual.output)
+        return replace(found, status=exercise_status(checks), checks=checks)
 
     def _unfinished_before(self, exercise: Exercise, subject: Subject) -> ExerciseResult | None:
         """The first exercise that this one imports and that does not pass: its faults would show up here."""
@@ -133,7 +146,7 @@ class Session:
         only: tuple[str, ...] | None = None,
     ) -> SubjectRun:
         job = job_for(exercise, sources, self.seed, limits)
-        return run(self.launcher, job if only is None else replace(job, checks=only))
+        return run(self.launcher, job if only is None else replace(job, checks=only), self.cancelled)
 
     def _explain(
         self,

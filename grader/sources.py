@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from grader.parsing import parse
 from grader.subject.job import Source
 from grader.text import COMMAND
 
@@ -37,6 +38,11 @@ class Subject:
     @property
     def source(self) -> Source:
         return self.sources[self.exercise]
+
+    @property
+    def digest(self) -> str:
+        """What identifies all these texts together."""
+        return digest("".join(f"{name}\0{source.text}\0" for name, source in sorted(self.sources.items())))
 
     @property
     def imported(self) -> list[str]:
@@ -91,7 +97,7 @@ def _settled(path: Path, read: Callable[[Path], bytes]) -> bytes:
 def imported_names(text: str) -> list[str]:
     """Modules of the same folder that a text imports: `from .name import x`, `from . import name`."""
     try:
-        tree = ast.parse(text)
+        tree = parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     names = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 
 from grader.outline import AnyFunction, body_after_docstring, is_super_init
+from grader.parsing import parse
 
 GIVEN = "# given"
 
@@ -19,7 +20,7 @@ def derive_stub(solution: str) -> str:
     lines = solution.splitlines()
     # (first line, last line, what stands there instead), lines counted from 1
     edits: list[tuple[int, int, list[str]]] = []
-    for node in ast.parse(solution).body:
+    for node in parse(solution).body:
         if isinstance(node, ast.ClassDef) and not _private(node.name):
             for member in node.body:
                 edits += _edit(member, lines) if isinstance(member, AnyFunction) else []

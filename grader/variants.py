@@ -63,7 +63,11 @@ def combined_sources(exercise: Exercise, edits: Sequence[Edit]) -> dict[str, Sou
 
 def limits_after(reference: SubjectRun) -> Limits:
     """What a subject may use, from what the reference took: generous, so that slow right code passes."""
-    return Limits(seconds=5.0 + 20 * reference_seconds(reference))
+    return Limits(
+        seconds=5.0 + 20 * reference_seconds(reference),
+        memory=2**30 + 4 * reference.peak,
+        output=Limits.output + 4 * len(reference.output),
+    )
 
 
 def limits_of_hanging(reference: SubjectRun) -> Limits:

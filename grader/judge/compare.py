@@ -6,6 +6,8 @@ Shape and type are compared before values, nothing is broadcast, and NaN equals 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ from grader.records import Array, CheckRun, Difference, Ending, Observation, Opa
 from grader.text import shorten
 
 Numbers = npt.NDArray[np.float64]
+LONGEST_SHOWN_BITS = 2000
+LARGEST_SHOWN_ARRAY = 1000
 
 
 def first_difference(expected: CheckRun, actual: CheckRun) -> Difference | None:
@@ -91,7 +95,7 @@ def _compare(expected: Value, actual: Value, tolerance: float) -> _Found | None:
                 return None
     if isinstance(actual, Raised):
         said = f": {shorten(actual.message, 200)}" if actual.message else ""
-        return "", f"raised {actual.types[0]}{said}; it should return {kind(expected)}", "", ""
+        return "", f"raised {shorten(actual.types[0])}{said}; it should return {kind(expected)}", "", ""
     return "", f"is {kind(actual)}; it should be {kind(expected)}", "", show(actual)
 
 
@@ -102,7 +106,7 @@ def _compare_raised(expected: Raised, actual: Value) -> _Found | None:
     if wanted not in actual.types:
         return (
             "",
-            f"raised {actual.types[0]}; it should raise {wanted}",
+            f"raised {shorten(actual.types[0])}; it should raise {wanted}",
             wanted,
             shorten(actual.message, 200),
         )
@@ -121,11 +125,11 @@ def _compare_arrays(expected: Array, actual: Array, tolerance: float) -> _Found 
         return "", f"has dtype {actual.dtype}; it should be {expected.dtype}", "", ""
     if actual.data == expected.data:
         return None
-    wanted, got = numbers(expected), numbers(actual)
-    off = ~close_values(wanted, got, tolerance)
+    off = differing(expected, actual, tolerance)
     if not off.any():
         return None
-    first = tuple(int(i) for i in np.argwhere(off)[0])
+    wanted, got = numbers(expected), numbers(actual)
+    first = tuple(map(int, np.unravel_index(off.argmax(), off.shape)))
     at = f"; the first at [{', '.join(map(str, first))}]" if first else ""
     count = f"{int(off.sum()):,} of {off.size:,} values are" if off.size > 1 else "the value is"
     with np.errstate(invalid="ignore"):
@@ -135,13 +139,7 @@ def _compare_arrays(expected: Array, actual: Array, tolerance: float) -> _Found 
     nan = int((np.isnan(got) & ~np.isnan(wanted)).sum())
     not_a_number = f"; {nan:,} of them NaN" if nan else ""
     summary = f"{count} off{by}{not_a_number}{at}"
-    return "", summary, _show_number(expected, wanted[first].item()), _show_number(actual, got[first].item())
-
-
-def _show_number(array: Array, value: float) -> str:
-    if array.dtype == "bool":
-        return str(bool(value))
-    return show(int(value) if "int" in array.dtype else value)
+    return "", summary, show(raw(expected)[first].item()), show(raw(actual)[first].item())
 
 
 def _compare_text(expected: str | bytes, actual: str | bytes) -> _Found | None:
@@ -188,7 +186,11 @@ def _compare_mappings(expected: dict[Value, Value], actual: dict[Value, Value], 
         parts = [f"lacks {_some(missing)}"] if missing else []
         parts += [f"has {_some(extra)} too many"] if extra else []
         return "", " and ".join(parts), show(expected), show(actual)
+    theirs = {key: key for key in actual}
     for key, wanted in expected.items():
+        found = _compare(key, theirs[key], 0.0)  # True and 1.0 are the key 1 to a dictionary
+        if found:
+            return f"key {show(key)}", *found[1:]
         found = _compare(wanted, actual[key], tolerance)
         if found:
             return f"[{show(key)}]{found[0]}", *found[1:]
@@ -200,6 +202,13 @@ def _some(keys: list[Value]) -> str:
     return named + (f" and {len(keys) - 3:,} more" if len(keys) > 3 else "")
 
 
+def differing(expected: Array, actual: Array, tolerance: float) -> npt.NDArray[np.bool_]:
+    """Where two tensors of one shape and dtype differ. The tolerance is for arithmetic: an id is right or wrong."""
+    if "float" not in expected.dtype:
+        return np.asarray(raw(expected) != raw(actual))
+    return ~_close_values(numbers(expected), numbers(actual), tolerance)
+
+
 def _close(expected: float, actual: float, tolerance: float) -> bool:
     if math.isnan(expected) or math.isnan(actual):
         return math.isnan(expected) and math.isnan(actual)
@@ -208,7 +217,7 @@ def _close(expected: float, actual: float, tolerance: float) -> bool:
     return abs(expected - actual) <= tolerance * (1 + abs(expected))
 
 
-def close_values(expected: Numbers, actual: Numbers, tolerance: float) -> npt.NDArray[np.bool_]:
+def _close_values(expected: Numbers, actual: Numbers, tolerance: float) -> npt.NDArray[np.bool_]:
     """Elementwise: within `tolerance`, absolutely and relatively; infinities and NaN only where expected."""
     with np.errstate(invalid="ignore", over="ignore"):
         near = np.abs(expected - actual) <= tolerance * (1 + np.abs(expected))
@@ -218,12 +227,17 @@ def close_values(expected: Numbers, actual: Numbers, tolerance: float) -> npt.ND
 
 
 def numbers(array: Array) -> Numbers:
-    """The values of an observed tensor. Integers beyond 2**53 lose their last bits; no exercise has them."""
+    """The values of an observed tensor, to calculate with. Integers beyond 2**53 lose their last bits."""
+    return raw(array).astype(np.float64)
+
+
+def raw(array: Array) -> npt.NDArray[Any]:
+    """The values of an observed tensor in the type that it has; bfloat16, which numpy lacks, as float32."""
     if array.dtype == "bfloat16":  # the upper half of a float32
-        raw = np.frombuffer(array.data, dtype="<u2").astype("<u4") << 16
-        return raw.view("<f4").reshape(array.shape).astype(np.float64)
+        upper = np.frombuffer(array.data, dtype="<u2").astype("<u4") << 16
+        return upper.view("<f4").reshape(array.shape)
     dtype = "bool" if array.dtype == "bool" else np.dtype(array.dtype).newbyteorder("<")
-    return np.frombuffer(array.data, dtype=dtype).reshape(array.shape).astype(np.float64)
+    return np.frombuffer(array.data, dtype=dtype).reshape(array.shape)
 
 
 KINDS = {type(None): "None", bool: "a bool", int: "an int", float: "a float", str: "a string", bytes: "bytes"}
@@ -235,23 +249,63 @@ def kind(value: Value) -> str:
         case Array():
             return f"a {value.dtype} tensor of shape {value.shape}"
         case Raised():
-            return f"a {value.types[0]}"
+            return f"a {shorten(value.types[0])}"
         case Opaque():
-            return f"an object of type {shorten(value.type_name)}"
+            is_type = value.type_name.isidentifier()
+            return f"{'an object of type' if is_type else 'a'} {shorten(value.type_name)}"
         case list() | tuple() | dict():
             return f"a {type(value).__name__}"
     return KINDS.get(type(value), f"an object of type {type(value).__name__}")
 
 
 def show(value: Value, limit: int = 160) -> str:
-    """A value as one short line."""
+    """A value as one short line. What is not seen of a large one is not looked at."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = ""
+    for part in _spelled(value, limit):
+        text += part
+        if len(text) > limit:
+            break
+    return shorten(text[: limit + 1], limit)
+
+
+def _spelled(value: Value, limit: int) -> Iterator[str]:
+    """The text of a value, piece by piece."""
     match value:
         case Array():
-            return shorten(f"tensor {np.array2string(numbers(value), precision=4, threshold=12)}", limit)
+            yield _spelled_array(value)
         case Raised():
-            return value.types[0]
+            yield value.types[0]
         case Opaque():
-            return f"<{shorten(value.type_name)}>"
-        case float():
-            return f"{value:.6g}"
-    return shorten(repr(value), limit)
+            yield f"<{value.type_name}>"
+        case str() | bytes():
+            yield repr(value[:limit])
+        case int() if value.bit_length() > LONGEST_SHOWN_BITS:  # Python refuses to write out the longest
+            yield f"an int of about {int(value.bit_length() * math.log10(2)) + 1:,} digits"
+        case list() | tuple():
+            opening, closing = "[]" if isinstance(value, list) else "()"
+            yield opening
+            for position, item in enumerate(value):
+                yield ", " if position else ""
+                yield from _spelled(item, limit)
+            yield f",{closing}" if isinstance(value, tuple) and len(value) == 1 else closing
+        case dict():
+            yield "{"
+            for position, (key, item) in enumerate(value.items()):
+                yield ", " if position else ""
+                yield from _spelled(key, limit)
+                yield ": "
+                yield from _spelled(item, limit)
+            yield "}"
+        case _:
+            yield repr(value)
+
+
+def _spelled_array(array: Array) -> str:
+    """The numbers in their brackets; of many, the first ones, because brackets could be nested around all."""
+    count = math.prod(array.shape)
+    if count <= LARGEST_SHOWN_ARRAY:
+        return f"tensor {np.array2string(raw(array), precision=4, threshold=12)}"
+    head = Array(array.dtype, (6,), array.data[: 6 * len(array.data) // count])
+    return f"tensor of shape {array.shape} that begins {np.array2string(raw(head), precision=4)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.judge.compare import Numbers, close_values, numbers
+from grader.judge.compare import Numbers, differing, numbers
 from grader.records import Array
 
 SHADES = " ░▒▓█"
@@ -19,14 +19,14 @@ def picture(expected: Array, actual: Array, tolerance: float) -> tuple[str, ...]
     A cell is two characters wide; the darker, the larger its absolute value, beside the largest that occurs in
     either. Nothing for tensors without two axes, or with more than `LARGEST` rows or columns.
     """
-    if len(expected.shape) < 2 or expected.shape != actual.shape or max(expected.shape[-2:]) > LARGEST:
+    same_kind = expected.shape == actual.shape and expected.dtype == actual.dtype
+    if not same_kind or len(expected.shape) < 2 or max(expected.shape[-2:]) > LARGEST:
         return ()
-    wanted, got = (numbers(array).reshape(-1, *array.shape[-2:]) for array in (expected, actual))
-    off = ~close_values(wanted, got, tolerance)
+    off = differing(expected, actual, tolerance)
     if not off.any():
         return ()
-    first = int(off.any(axis=(1, 2)).argmax())
-    pair = np.abs(np.stack([wanted[first], got[first]]))
+    first = np.unravel_index(off.argmax(), off.shape)[:-2]
+    pair = np.abs(np.stack([numbers(array)[first] for array in (expected, actual)]))
     finite = pair[np.isfinite(pair)]
     largest = float(finite.max()) if finite.size else 0.0
     left, right = (_rows(matrix, largest) for matrix in pair)
@@ -42,9 +42,9 @@ def _rows(matrix: Numbers, largest: float) -> list[str]:
 def _cell(value: float, largest: float) -> str:
     if np.isnan(value):
         return NOT_A_NUMBER * 2
-    if value == 0 or largest == 0:
-        return SHADES[0] * 2
     if np.isinf(value):
         return SHADES[-1] * 2
+    if value == 0 or largest == 0:
+        return SHADES[0] * 2
     shade = 1 + int(value / largest * (len(SHADES) - 1) * 0.999)
     return SHADES[shade] * 2

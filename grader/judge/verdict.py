@@ -13,6 +13,9 @@ from grader.records import Array, CheckResult, CheckRun, Ending, ExerciseResult,
 from grader.subject.agreed import IMPORT_CHECK
 from grader.text import shorten
 
+# Not forbidden for what they are: see grader/subject/forbid.py.
+OUT_OF_SIGHT = ("threading", "torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module")
+
 
 def judge(
     exercise: Exercise, file: str, theirs: Outline, reference: SubjectRun, actual: SubjectRun
@@ -59,9 +62,17 @@ def _picture(name: str, expected: CheckRun, run: CheckRun) -> tuple[str, ...]:
 def judge_ending(check: Check, file: str, theirs: Outline, run: CheckRun) -> CheckResult:
     """The verdict on a check that did not return."""
     failure = run.failure or Failure(("Exception",), "")
+    failure = replace(failure, trace=_learners_places(failure.trace, file))
     place = failure.trace[-1] if failure.trace else place_of(check.function, file, theirs)
     status, message = _status_and_message(check, file, run.ending, failure, place)
     return CheckResult(check.name, status, check.function, message, place)
+
+
+def _learners_places(trace: tuple[Place, ...], file: str) -> tuple[Place, ...]:
+    """Those in the learner's folder: no other is theirs to mend, and the process could name any."""
+    folder = Path(file).parent
+    ours = [place for place in trace if Path(place.file).parent == folder and Path(place.file).stem.isidentifier()]
+    return tuple(replace(place, function=shorten(place.function)) for place in ours)
 
 
 def _status_and_message(
@@ -80,10 +91,13 @@ def _status_and_message(
                 f"`{place.function if place else check.function}` is still to be written.",
             )
         case Ending.FORBIDDEN:
-            return (
-                Status.FORBIDDEN,
-                f"Your code uses `{what}`. That is the part you are to write here yourself.",
-            )
+            if what in OUT_OF_SIGHT:
+                why = (
+                    "Some of torch's ready-made parts may not be used here, and what runs there could not be seen."
+                )
+            else:
+                why = "That is the part you are to write here yourself."
+            return Status.FORBIDDEN, f"Your code uses `{what}`. {why}"
         case Ending.TIMEOUT:
             hung = " It hung on this line." if failure.trace else ""
             return Status.TIMEOUT, f"The code was stopped: {what}.{hung} Look for a loop that does not end."
@@ -92,7 +106,7 @@ def _status_and_message(
         case Ending.CRASHED:
             during = "while your file was imported" if check.name == IMPORT_CHECK else "during this check"
             return Status.CRASHED, f"The Python process died {during}: {what}."
-    kind = failure.types[0]
+    kind = shorten(failure.types[0])
     if check.name == IMPORT_CHECK and kind in ("SyntaxError", "IndentationError", "TabError"):
         return Status.UNREADABLE, f"Syntax error: {what}."
     if not failure.trace:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,17 +15,20 @@ from pathlib import Path
 from typing import Protocol
 
 from grader.errors import GraderError
-from grader.subject.agreed import LENGTH, READY
+from grader.subject.agreed import READY, START
 from grader.subject.job import Work
+from grader.subject.scratch import remove_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
+PREFIX = "gpt-kata-"
 
 
 class Child:
     """A subject process: the ends of its two pipes and, once known, how it ended.
 
-    `exit_code` is the exit code, or minus the number of the signal that ended it.
+    `exit_code` is the exit code, or minus the number of the signal that ended it; `peak` the most memory that it
+    had, in bytes, where the system tells.
     """
 
     def __init__(self, pid: int, channel: int = -1, output: int = -1) -> None:
@@ -36,9 +37,11 @@ class Child:
         self.output = output
         self.ended = threading.Event()
         self.exit_code: int | None = None
+        self.peak = 0
 
-    def finish(self, exit_code: int | None) -> None:
+    def finish(self, exit_code: int | None, peak: int = 0) -> None:
         self.exit_code = exit_code
+        self.peak = peak
         self.ended.set()
 
 
@@ -108,7 +111,8 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        shutil.rmtree(self.scratch, ignore_errors=True)  # the zygote did that, unless it was killed
+        remove_tree(self.scratch)  # the zygote did that, unless it was killed
+        _remove_abandoned()
 
     def _boot(self) -> None:
         ours, theirs = socket.socketpair()
@@ -127,20 +131,21 @@ class Zygote:
         threading.Thread(target=self._listen, args=(ours, self._started, self._dead), daemon=True).start()
 
     def _start(self, work: Work) -> Child:
+        work_end, work_in = os.pipe()
         channel, channel_end = os.pipe()
         output, output_end = os.pipe()
         try:
-            body = work.to_json().encode()
-            socket.send_fds(self._control, [LENGTH.pack(len(body))], [channel_end, output_end])
-            self._control.sendall(body)
+            socket.send_fds(self._control, [START], [work_end, channel_end, output_end])
             child = self._wait_for_child()
         except BaseException:
-            os.close(channel)
-            os.close(output)
+            for descriptor in (work_in, channel, output):
+                os.close(descriptor)
             raise
         finally:
-            os.close(channel_end)
-            os.close(output_end)
+            for descriptor in (work_end, channel_end, output_end):
+                os.close(descriptor)
+        with suppress(BrokenPipeError), os.fdopen(work_in, "wb") as stream:
+            stream.write(work.to_json().encode())
         child.channel, child.output = channel, output
         return child
 
@@ -166,7 +171,8 @@ class Zygote:
                     child = running[event["pid"]] = Child(event["pid"])
                     started.put(child)
                 elif event["event"] == "ended":
-                    running.pop(event["pid"]).finish(os.waitstatus_to_exitcode(event["status"]))
+                    exit_code = os.waitstatus_to_exitcode(event["status"])
+                    running.pop(event["pid"]).finish(exit_code, event["peak"])
         dead.set()
         for child in running.values():
             child.finish(None)
@@ -206,10 +212,13 @@ class Spares:
         with self._lock:
             self._closed = True
             left = [self._waiting, *self._running]
+        from grader.processes.tree import ProcessTree
+
         for process in left:
-            kill_tree(process.pid)
+            ProcessTree(process.pid).kill()
             process.wait()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        remove_tree(self.scratch)
+        _remove_abandoned()
 
     def _await_end(self, process: subprocess.Popen[bytes], child: Child) -> None:
         exit_code = process.wait()
@@ -230,21 +239,14 @@ class Spares:
 
 
 def _new_scratch() -> Path:
-    return Path(tempfile.mkdtemp(prefix="gpt-kata-"))
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
 
 
-def kill_tree(pid: int) -> None:
-    """End a subject process, its process group, and whatever it started."""
+def _remove_abandoned() -> None:
+    """Remove the scratch folders of graders that were killed together with everything that would have done it."""
     import psutil
 
-    descendants: list[psutil.Process] = []
-    with suppress(psutil.Error):
-        descendants = psutil.Process(pid).children(recursive=True)
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-    with suppress(psutil.Error):
-        psutil.Process(pid).kill()
-    for process in descendants:
-        with suppress(psutil.Error):
-            process.kill()
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            remove_tree(folder)

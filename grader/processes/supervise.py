@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import re
-import shutil
 import signal
 import tempfile
 import threading
@@ -14,19 +13,31 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from grader import frames
-from grader.processes.launch import Child, Launcher, kill_tree
+from grader.processes.launch import Child, Launcher
+from grader.processes.limits import Watched, over_limit
 from grader.records import CheckRun, Ending, Failure, Place, SubjectRun
 from grader.subject.agreed import IMPORT_CHECK, TRACE_FILE
 from grader.subject.job import Job, Work
+from grader.subject.scratch import remove_tree
 
 POLL_SECONDS = 0.05
 KEPT_OUTPUT = 8192
+KEPT_TRACE = 2**16
 TRACE_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
 # How long to read on after a process ended. Its pipes close with it, so this is only ever waited out when
 # something it started holds them open; a busy machine must not cut off what is already in them.
 LAST_WORDS_SECONDS = 3.0
+# How long a process that closed its channel may take to end before it is said that it did not.
+ENDING_SECONDS = 1.0
+# How long a process that was stopped by a signal gets to write down where, once it is let go on.
+TRACE_SECONDS = 0.3
+
+
+class Cancelled(Exception):
+    """The run was called off before it ended."""
 
 
 @dataclass(frozen=True)
@@ -56,149 +67,162 @@ class _Output:
         return (self.head + middle + self.tail).decode("utf-8", "replace")
 
 
-def run(launcher: Launcher, job: Job) -> SubjectRun:
-    """Run a job in a process of its own, to its end, whatever that is, and leave nothing of it behind."""
-    return run_many(launcher, [job])[0]
+def run(launcher: Launcher, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
+    """Run a job in a process of its own, to its end, whatever that is, and leave nothing of it behind.
+
+    Raises `Cancelled` soon after the event is set.
+    """
+    return _run_in_one_process(launcher, [job], cancelled or threading.Event())[0]
 
 
 def run_many(launcher: Launcher, jobs: Sequence[Job]) -> list[SubjectRun]:
     """Run trusted jobs one after the other in one process; if one of them ends it, the rest get a new one."""
     done: list[SubjectRun] = []
     while len(done) < len(jobs):
-        done += _run_in_one_process(launcher, jobs[len(done) :])
+        done += _run_in_one_process(launcher, jobs[len(done) :], threading.Event())
     return done
 
 
-def _run_in_one_process(launcher: Launcher, jobs: Sequence[Job]) -> list[SubjectRun]:
+def _run_in_one_process(launcher: Launcher, jobs: Sequence[Job], cancelled: threading.Event) -> list[SubjectRun]:
     """The results of the first jobs: of all, or up to the one in which the process ended."""
-    scratch = tempfile.mkdtemp(dir=launcher.scratch)
+    scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
     try:
-        child = launcher.start(Work(tuple(jobs), scratch))
-        return _watch(child, jobs, Path(scratch))
+        # Opened before any code under test runs: it could put something else in this place later.
+        with (scratch / TRACE_FILE).open("w+b") as trace:
+            child = launcher.start(Work(tuple(jobs), str(scratch)))
+            return _Watch(child, jobs, scratch, trace, cancelled).to_its_end()
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_tree(scratch)
 
 
-def _watch(child: Child, jobs: Sequence[Job], scratch: Path) -> list[SubjectRun]:
-    events: queue.Queue[CheckRun | _End] = queue.Queue()
-    output = _Output()
-    readers = [
-        threading.Thread(target=_read_frames, args=(child.channel, events), daemon=True),
-        threading.Thread(target=_read_output, args=(child.output, output), daemon=True),
-    ]
-    for reader in readers:
-        reader.start()
-    memory = _Memory(child.pid)
-    finished: list[list[CheckRun]] = []
-    broken: tuple[Ending, str] | None = None
-    for job in jobs:
-        runs: list[CheckRun] = []
-        finished.append(runs)
-        broken = _collect(child, memory, job, runs, events, output)
-        if broken:
-            break
-    kill_tree(child.pid)
-    for reader in readers:
-        reader.join(LAST_WORDS_SECONDS)
-    if broken:
-        ending, reason = broken
-        job, runs = jobs[len(finished) - 1], finished[-1]
-        place = _where(scratch / TRACE_FILE, job)
+class _Watch:
+    """One process, from its start to its end."""
+
+    def __init__(
+        self, child: Child, jobs: Sequence[Job], scratch: Path, trace: BinaryIO, cancelled: threading.Event
+    ) -> None:
+        from grader.processes.tree import ProcessTree
+
+        self.child = child
+        self.jobs = jobs
+        self.scratch = scratch
+        self.trace = trace
+        self.cancelled = cancelled
+        self.tree = ProcessTree(child.pid)
+        self.output = _Output()
+        self.events: queue.Queue[CheckRun | _End] = queue.Queue()
+        allowed = sum(job.limits.results for job in jobs)
+        self.readers = [
+            threading.Thread(target=_read_frames, args=(child.channel, self.events, allowed), daemon=True),
+            threading.Thread(target=_read_output, args=(child.output, self.output), daemon=True),
+        ]
+
+    def to_its_end(self) -> list[SubjectRun]:
+        for reader in self.readers:
+            reader.start()
+        finished: list[list[CheckRun]] = []
+        try:
+            for job in self.jobs:
+                runs: list[CheckRun] = []
+                finished.append(runs)
+                broken = self._collect(job, runs)
+                if broken:
+                    runs.append(self._cut_off(job, runs, *broken))
+                    break
+        finally:
+            self.tree.kill()
+            self.child.ended.wait(LAST_WORDS_SECONDS)
+            for reader in self.readers:
+                reader.join(LAST_WORDS_SECONDS)
+        peak = max(0, self.child.peak - self.tree.memory_at_first)
+        return [SubjectRun(tuple(runs), self.output.text(), peak) for runs in finished]
+
+    def _collect(self, job: Job, runs: list[CheckRun]) -> tuple[Ending, str] | None:
+        """Append to `runs` until all are there, or until the process ended or was over a limit: how, and why."""
+        expected = _expected(job)
+        deadline = time.monotonic() + job.limits.seconds
+        last_words: float | None = None
+        while True:
+            try:
+                event = self.events.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                now = time.monotonic()
+                if self.cancelled.is_set():
+                    raise Cancelled from None
+                if now > deadline:
+                    return Ending.TIMEOUT, f"not done after {job.limits.seconds:.1f} s"
+                what = over_limit(self._uses(), job.limits)
+                if what:
+                    return Ending.LIMIT, what
+                if self.child.ended.is_set():
+                    last_words = last_words or now + LAST_WORDS_SECONDS
+                    if now > last_words:
+                        return how_it_ended(self.child.exit_code)
+                continue
+            if isinstance(event, _End):
+                if event.reason:
+                    return Ending.CRASHED, event.reason
+                if not self.child.ended.wait(ENDING_SECONDS):
+                    return Ending.CRASHED, "it closed the pipe on which its results travel"
+                return how_it_ended(self.child.exit_code)
+            if event.check != expected[len(runs)]:
+                return Ending.CRASHED, "the process sent a result that is not the next check's"
+            runs.append(event)
+            failed_import = event.check == IMPORT_CHECK and event.ending is not Ending.RETURNED
+            if failed_import or event.ending is Ending.LIMIT or len(runs) == len(expected):
+                return None
+
+    def _uses(self) -> Watched:
+        return Watched(self.output.size, self.tree, self.scratch, len(self.jobs))
+
+    def _cut_off(self, job: Job, runs: list[CheckRun], ending: Ending, reason: str) -> CheckRun:
+        """The run of the check during which the process ended or was ended."""
+        if ending is Ending.TIMEOUT and self.tree.go_on():
+            time.sleep(TRACE_SECONDS)
+        place = _where(self.trace, job)
         failure = Failure((ending.value,), reason, (place,) if place else ())
-        runs.append(CheckRun(_expected(job)[len(runs)], ending, (), failure))
-    return [SubjectRun(tuple(runs), output.text()) for runs in finished]
+        return CheckRun(_expected(job)[len(runs)], ending, (), failure)
 
 
 def _expected(job: Job) -> list[str]:
     return [IMPORT_CHECK, *job.checks]
 
 
-def _collect(
-    child: Child,
-    memory: _Memory,
-    job: Job,
-    runs: list[CheckRun],
-    events: queue.Queue[CheckRun | _End],
-    output: _Output,
-) -> tuple[Ending, str] | None:
-    """Append to `runs` until all are there, or until the process ended or was over a limit: how, and why."""
-    expected = _expected(job)
-    deadline = time.monotonic() + job.limits.seconds
-    last_words: float | None = None
-    while True:
-        try:
-            event = events.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            now = time.monotonic()
-            if now > deadline:
-                return Ending.TIMEOUT, f"not done after {job.limits.seconds:.1f} s"
-            if output.size > job.limits.output:
-                return Ending.LIMIT, f"printed more than {job.limits.output // 2**20} MB"
-            if memory.used() > job.limits.memory:
-                return Ending.LIMIT, f"used more than {job.limits.memory / 2**30:.1f} GB of memory"
-            if child.ended.is_set():
-                last_words = last_words or now + LAST_WORDS_SECONDS
-                if now > last_words:
-                    return Ending.CRASHED, how_it_ended(child.exit_code)
-            continue
-        if isinstance(event, _End):
-            child.ended.wait(LAST_WORDS_SECONDS)
-            return Ending.CRASHED, event.reason or how_it_ended(child.exit_code)
-        if event.check != expected[len(runs)]:
-            return Ending.CRASHED, "the process sent a result that is not the next check's"
-        runs.append(event)
-        failed_import = event.check == IMPORT_CHECK and event.ending is not Ending.RETURNED
-        if failed_import or event.ending is Ending.LIMIT or len(runs) == len(expected):
-            return None
-
-
-def how_it_ended(exit_code: int | None) -> str:
+def how_it_ended(exit_code: int | None) -> tuple[Ending, str]:
     """A process end in words: the signal by name, or the exit code."""
     if exit_code is None:
-        return "the process ended"
+        return Ending.CRASHED, "the process ended"
     if exit_code >= 0:
-        return f"the process ended itself with exit code {exit_code}"
+        return Ending.CRASHED, f"the process ended itself with exit code {exit_code}"
+    name = str(-exit_code)
     with suppress(ValueError):
-        return f"the process was ended by signal {signal.Signals(-exit_code).name}"
-    return f"the process was ended by signal {-exit_code}"
+        name = signal.Signals(-exit_code).name
+    if name == "SIGXCPU":
+        return Ending.TIMEOUT, "it used up its time on every processor"
+    return Ending.CRASHED, f"the process was ended by signal {name}"
 
 
-class _Memory:
-    """Memory of a process and everything it started, above what it had at first."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.first = self._total()
-
-    def used(self) -> int:
-        return self._total() - self.first
-
-    def _total(self) -> int:
-        import psutil
-
-        try:
-            process = psutil.Process(self.pid)
-            total = 0
-            for member in [process, *process.children(recursive=True)]:
-                with suppress(psutil.Error):
-                    total += member.memory_info().rss
-        except psutil.Error:
-            return 0
-        return total
-
-
-def _read_frames(channel: int, events: queue.Queue[CheckRun | _End]) -> None:
+def _read_frames(channel: int, events: queue.Queue[CheckRun | _End], allowed: int) -> None:
+    """Until the channel closes. Whatever comes, one `_End` is the last event."""
     with open(channel, "rb") as stream:
+        read_exactly = _exactly(stream.read, allowed)
         try:
-            while (run := frames.read(_exactly(stream.read))) is not None:
+            while (run := frames.read(read_exactly)) is not None:
                 events.put(run)
             events.put(_End())
         except frames.BadFrame as error:
             events.put(_End(f"the process sent a result that cannot be read ({error})"))
 
 
-def _exactly(read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+def _exactly(read: Callable[[int], bytes], allowed: int) -> Callable[[int], bytes]:
+    """Read as many bytes as asked for, unless the stream ends first. Raises `BadFrame` beyond `allowed` in all."""
+    left = allowed
+
     def read_exactly(size: int) -> bytes:
+        nonlocal left
+        left -= size
+        if left < 0:
+            raise frames.BadFrame(f"more than {allowed // 2**20} MB in all")
         parts = bytearray()
         while len(parts) < size and (part := read(min(size - len(parts), 2**20))):
             parts += part
@@ -214,12 +238,10 @@ def _read_output(descriptor: int, output: _Output) -> None:
     os.close(descriptor)
 
 
-def _where(trace: Path, job: Job) -> Place | None:
+def _where(trace: BinaryIO, job: Job) -> Place | None:
     """The innermost line of the code under test in what faulthandler wrote, if it wrote anything."""
-    try:
-        text = trace.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
+    trace.seek(0)
+    text = trace.read(KEPT_TRACE).decode("utf-8", "replace")
     files = {source.path for source in job.sources.values()}
     for match in TRACE_LINE.finditer(text):
         if match["file"] in files:

@@ -37,6 +37,8 @@ def _exercise(result: ExerciseResult) -> dict[str, Any]:
         "line": result.place.line if result.place else None,
         "checks": [_check(check) for check in result.checks],
         "output": result.output,
+        "attempts": list(result.attempts),
+        "digest": result.digest,
     }
 
 

@@ -14,7 +14,10 @@ NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: Report) -> str:
-    """Whatever is not passed is a failure or an error; nothing is ever a skip."""
+    """Whatever is not passed is a failure or an error; nothing is ever a skip.
+
+    Plain ASCII: redirected on a console of another encoding, the bytes still are what the first line says.
+    """
     root = ElementTree.Element("testsuites", name="gpt-kata", tests=str(sum(map(_cases, report.exercises))))
     for result in report.exercises:
         statuses = [check.status for check in result.checks] or [result.status]
@@ -38,7 +41,8 @@ def render(report: Report) -> str:
             if result.status is not Status.PASSED:
                 _problem(case, result.status, result.message)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    document: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
+    return document.decode("ascii") + "\n"
 
 
 def _cases(result: ExerciseResult) -> int:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
 from grader.catalogue import Exercise
 from grader.records import CheckResult, ExerciseResult, Place, Report, Status
 from grader.subject.agreed import IMPORT_CHECK
-from grader.text import COMMAND, PYTHON, printable, shorten
+from grader.text import COMMAND, PYTHON, encodable, printable, shorten
 
 MARKS = {Status.PASSED: ("✓", "green"), Status.UNFINISHED: ("·", "yellow"), Status.BLOCKED: ("·", "yellow")}
 WRONG_MARK = ("✗", "red")
-PLAIN = str.maketrans(
-    {"✓": "+", "✗": "x", "·": "-", "█": "#", "▓": "*", "▒": ":", "░": ".", "→": "->", "…": "...", "√": "sqrt "}
-)
 PRINTED_LINES = 8
+# In fewer columns than this nothing can be read; and some terminals say that they have none.
+NARROWEST = 20
 WORDS = {
     Status.PASSED: "passed",
     Status.WRONG: "wrong",
@@ -39,13 +39,12 @@ class Page:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, emoji=False)
-        self.plain = "utf" not in self.console.encoding.lower()
+        if self.console.is_dumb_terminal:  # rich takes every one of them to have 80 columns
+            self.console.size = ConsoleDimensions(*shutil.get_terminal_size())
+        self.console.width = max(NARROWEST, self.console.width)
 
     def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
-        safe = printable(text)
-        safe = safe.translate(PLAIN) if self.plain else safe
-        if self.plain:
-            safe = safe.encode(self.console.encoding, "replace").decode(self.console.encoding)
+        safe = encodable(printable(text), self.console.encoding)
         for wrapped in Text(safe, style=style).wrap(self.console, self.console.width - indent) or [Text()]:
             wrapped.rstrip()
             self.console.print(Text(" " * indent) + wrapped, soft_wrap=True)
@@ -57,6 +56,7 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: in
     passed = sum(check.status is Status.PASSED for check in result.checks)
     if result.status is Status.PASSED:
         page.line(f"{mark} {result.id:<16} {passed} checks passed, {result.seconds:.1f} s", style)
+        _show_attempts(page, result)
         return
     done = f"{passed} of {len(exercise.checks)} checks passed"
     page.line(f"{mark} {result.id:<16} {WORDS[result.status]}; {done}", style)
@@ -69,11 +69,24 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: in
         _show_check(page, first, result)
         page.line()
         page.line(f"replay  {COMMAND} check {result.id[:4]} --seed {seed}", "dim", 2)
+    _show_attempts(page, result)
     if result.output.strip():
         page.line()
         page.line("Your code printed:", "dim", 2)
         for line in result.output.strip().splitlines()[-PRINTED_LINES:]:
             page.line(shorten(line, page.console.width - 4), "dim", 4)
+
+
+def _show_attempts(page: Page, result: ExerciseResult) -> None:
+    if result.attempts:
+        page.line()
+        page.line(
+            "Your code tried what it may not do while it is graded, or changed what had to be put back:",
+            "yellow",
+            2,
+        )
+        for attempt in result.attempts:
+            page.line(shorten(attempt, 300), "yellow", 4)
 
 
 def _show_message(page: Page, message: str, place: Place | None) -> None:

@@ -1,12 +1,10 @@
 """What both sides of the channel agree on; importable without torch."""
 
-import struct
-
 # The pseudo-check under which the import of the subject is reported.
 IMPORT_CHECK = "import"
 # The name of the file in the scratch folder where the subject process notes the line it hangs on.
 TRACE_FILE = "where.txt"
 # What a spare interpreter writes to its channel once it can take work.
 READY = b"\n"
-# How the length of a text travels on the zygote's control socket.
-LENGTH = struct.Struct("<Q")
+# What the supervisor sends to the zygote, together with descriptors, to have one child more.
+START = b"+"

@@ -6,30 +6,51 @@ import contextlib
 import faulthandler
 import os
 import sys
+import tempfile
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from grader import frames
 from grader.records import CheckRun
 from grader.subject.agreed import TRACE_FILE
-from grader.subject.job import Limits, Work
+from grader.subject.confine import ROOT, confine
+from grader.subject.guard import Guard
+from grader.subject.job import Work
+from grader.subject.layers import Layer, is_wanted
 from grader.subject.runner import run_job
+from grader.subject.scratch import remove_tree
 
 # The line on which the code hangs is written down a little before the supervisor kills the process.
 TRACE_AT = 0.9
+CHANNEL_NUMBER = 900
 
 
-def serve(work: Work, channel: int) -> None:
-    """Do the jobs, write a frame for each check to the channel, and end the process. Does not return."""
+def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: None) -> None:
+    """Do the jobs, write a frame for each check to the channel, and end the process. Does not return.
+
+    `once_confined` is called when nothing of the code under test has run, and all that starts now is confined.
+    """
     status = 1
     try:
-        os.chdir(work.scratch)
-        limit(work.jobs[0].limits)
-        trace = Path(work.scratch, TRACE_FILE).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
+        scratch = Path(work.scratch)
+        os.chdir(scratch)
+        os.environ["TMPDIR"] = tempfile.tempdir = work.scratch
+        channel = _out_of_the_way(channel)
+        trace = Path(TRACE_FILE).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
         faulthandler.enable(trace)
-        for job in work.jobs:
+        files = frozenset(source.path for job in work.jobs for source in job.sources.values())
+        guard = Guard(ROOT, scratch, files)
+        if is_wanted(Layer.GUARD):
+            guard.install()
+        confine(scratch, work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs))
+        once_confined()
+        for number, job in enumerate(work.jobs):
+            if number > 0:
+                _empty(scratch)
             faulthandler.dump_traceback_later(job.limits.seconds * TRACE_AT, file=trace)
-            run_job(job, lambda run: _send(channel, run), Path(work.scratch))
+            run_job(job, lambda run: _send(channel, run, guard), scratch)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -39,9 +60,32 @@ def serve(work: Work, channel: int) -> None:
         os._exit(status)
 
 
-def _send(channel: int, run: CheckRun) -> None:
+def _empty(scratch: Path) -> None:
+    """Remove the folders that a job made: the next one in this process has the limit on files for itself."""
+    with os.scandir(scratch) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                remove_tree(entry.path)
+
+
+def _out_of_the_way(channel: int) -> int:
+    """The channel under a number that code which closes "every" descriptor does not reach."""
+    try:
+        import fcntl
+    except ImportError:
+        return channel
+    with contextlib.suppress(OSError):
+        moved = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, CHANNEL_NUMBER)
+        os.close(channel)
+        return moved
+    return channel
+
+
+def _send(channel: int, run: CheckRun, guard: Guard) -> None:
     # The supervisor ends this process as soon as it has the last frame: what was printed goes out before that.
     _flush()
+    run = replace(run, attempts=(*run.attempts, *guard.noted))
+    guard.noted.clear()
     data = memoryview(frames.encode(run))
     while data:
         data = data[os.write(channel, data) :]
@@ -52,19 +96,3 @@ def _flush() -> None:
     for name in ("stdout", "stderr"):
         with contextlib.suppress(BaseException):
             getattr(sys, name).flush()
-
-
-def limit(limits: Limits) -> None:
-    """Set what the operating system itself enforces. Where it cannot, the supervisor's polling remains."""
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        ceiling = pages * os.sysconf("SC_PAGE_SIZE") + limits.memory
-        resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limits.output, limits.output))

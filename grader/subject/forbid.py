@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib.abc import MetaPathFinder
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 
@@ -54,6 +56,16 @@ def operation_name(func: Any) -> str:
     return str(name).partition(".")[0].strip("_").removeprefix("special_")
 
 
+# What is started or made by these runs out of sight of the dispatch that is watched here.
+OUT_OF_SIGHT = (
+    (threading.Thread.start, "threading"),
+    (torch.jit.script, "torch.jit.script"),
+    (torch.jit.trace, "torch.jit.trace"),
+    (torch.jit.trace_module, "torch.jit.trace_module"),
+    (torch.compile, "torch.compile"),
+)
+
+
 @contextmanager
 def forbidding(operations: Sequence[str], packages: Sequence[str] = ()) -> Iterator[None]:
     """Within the block, raise `ForbiddenCall` where one of these is called or imported."""
@@ -63,16 +75,27 @@ def forbidding(operations: Sequence[str], packages: Sequence[str] = ()) -> Itera
                 yield
 
 
-@contextmanager
-def _disabling(names: Sequence[str]) -> Iterator[None]:
+def _disabling(names: Sequence[str]) -> AbstractContextManager[None]:
     """Within the block, torch's own Python functions and classes of these names raise `ForbiddenCall`."""
-    found = [(function, function.__code__, name) for name in names for function in python_functions(name)]
+    found = [(function, name) for name in names for function in python_functions(name)]
+    return _code_exchanged([*found, *_ways_out_of_sight()] if names else [])
+
+
+def compiling_refused() -> AbstractContextManager[None]:
+    """Within the block, nothing can be compiled that would later run out of sight. Threads may be started."""
+    return _code_exchanged([way for way in _ways_out_of_sight() if way[1] != "threading"])
+
+
+@contextmanager
+def _code_exchanged(functions: Sequence[tuple[FunctionType, str]]) -> Iterator[None]:
+    """Within the block, each of these functions only raises `ForbiddenCall` with its name."""
+    original = [(function, function.__code__) for function, _ in functions]
     try:
-        for function, code, name in found:
-            function.__code__ = _refusal(name, len(code.co_freevars))
+        for function, name in functions:
+            function.__code__ = _refusal(name, len(function.__code__.co_freevars))
         yield
     finally:
-        for function, code, _ in reversed(found):
+        for function, code in reversed(original):
             function.__code__ = code
 
 
@@ -93,6 +116,17 @@ def python_functions(name: str) -> list[FunctionType]:
             if isinstance(function, FunctionType) and function.__module__.partition(".")[0] == "torch":
                 found[id(function)] = function
     return list(found.values())
+
+
+@cache
+def _ways_out_of_sight() -> list[tuple[FunctionType, str]]:
+    """The functions of `OUT_OF_SIGHT`, each with the name that a learner knows it by."""
+    found = []
+    for function, name in OUT_OF_SIGHT:
+        innermost = inspect.unwrap(function)
+        assert isinstance(innermost, FunctionType)
+        found.append((innermost, name))
+    return found
 
 
 def _refusal(name: str, cells: int) -> CodeType:

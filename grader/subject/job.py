@@ -17,12 +17,21 @@ class Source:
 
 @dataclass(frozen=True)
 class Limits:
-    """`seconds` of wall clock for all checks together; `memory` in bytes above what a fresh process uses."""
+    """What a subject may use for all checks together.
+
+    `seconds` of wall clock; `memory` in bytes above what a fresh process uses; `output` in bytes printed; `results`
+    in bytes sent as observations; `file_bytes` and `files` in its scratch folder; `open_files` at one time;
+    `processes` beside its own, where the system lets it start any.
+    """
 
     seconds: float
     memory: int = 2**30
     output: int = 32 * 2**20
+    results: int = 32 * 2**20
+    file_bytes: int = 64 * 2**20
+    files: int = 2000
     open_files: int = 256
+    processes: int = 8
 
 
 @dataclass(frozen=True)

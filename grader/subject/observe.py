@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 import torch
 
-from grader.frames import ITEM_SIZES
+from grader import frames
 from grader.records import Array, Observation, Opaque, Raised, Value
 from grader.subject.forbid import ForbiddenCall
 
-MAX_DEPTH = 12
-MAX_ITEMS = 200_000
-MAX_TEXT = 2_000_000
+# What a frame could not carry is not copied first.
+MAX_DEPTH = frames.MAX_DEPTH - 1
+MAX_ITEMS = frames.MAX_VALUES
+MAX_TEXT = frames.MAX_HEADER
+MAX_TENSOR = frames.MAX_TENSORS
 
 
 class Observe:
@@ -59,7 +61,7 @@ def error_types(error: BaseException) -> tuple[str, ...]:
 def freeze(value: object, depth: int = 0) -> Value:
     """A copy of `value` out of plain, comparable parts. Subclasses are reduced to what they are based on."""
     if depth > MAX_DEPTH:
-        return Opaque("something nested too deeply")
+        return Opaque("value nested too deeply")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, torch.Tensor):
@@ -69,13 +71,13 @@ def freeze(value: object, depth: int = 0) -> Value:
     if isinstance(value, float):
         return float.__float__(value)
     if isinstance(value, str):
-        return str.__str__(value)[:MAX_TEXT]
+        return str.__str__(value) if str.__len__(value) <= MAX_TEXT else _too_large(value)
     if isinstance(value, bytes | bytearray):
-        return bytes(value)[:MAX_TEXT]
+        return bytes(value) if len(value) <= MAX_TEXT else _too_large(value)
     if isinstance(value, torch.Size):
         return tuple(int(size) for size in value)
     if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
-        return Opaque(f"{type(value).__name__} of {len(value)} items")
+        return _too_large(value)
     if isinstance(value, list):
         return [freeze(item, depth + 1) for item in value]
     if isinstance(value, tuple):
@@ -87,19 +89,23 @@ def freeze(value: object, depth: int = 0) -> Value:
     return Opaque(type(value).__name__)
 
 
+def _too_large(value: Sized) -> Opaque:
+    return Opaque(f"{type(value).__name__} of length {len(value):,}, too large to compare")
+
+
 def freeze_tensor(value: torch.Tensor) -> Value:
     """The tensor's dtype, shape and bytes in C order."""
     plain = value.detach().as_subclass(torch.Tensor)
     if plain.layout is not torch.strided:
         return Opaque(f"{plain.dtype} tensor, {plain.layout}")
     dtype = str(plain.dtype).removeprefix("torch.")
-    if dtype not in ITEM_SIZES:
+    if dtype not in frames.ITEM_SIZES:
         return Opaque(f"{dtype} tensor")
-    if plain.numel() > 16 * 2**20:
-        return Opaque(f"tensor of {plain.numel():,} values")
+    if plain.numel() * plain.element_size() > MAX_TENSOR:
+        return Opaque(f"{dtype} tensor of shape {tuple(plain.shape)}, too large to compare")
     raw = plain.to("cpu").contiguous().flatten().view(torch.uint8) if plain.numel() else torch.empty(0)
     return Array(dtype, tuple(plain.shape), raw.numpy().tobytes())
 
 
 def _hashable(key: Value) -> Value:
-    return key if not isinstance(key, list | dict) else Opaque("unhashable key")
+    return key if not isinstance(key, list | dict) else Opaque("key that cannot be hashed")

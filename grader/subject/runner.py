@@ -3,14 +3,18 @@ code, every known mistake, and `pytest tests/`."""
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
+import os
 import random
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter  # bound here: code under test may put something else into `time`
 from types import ModuleType
 
 import torch
@@ -18,13 +22,14 @@ import torch
 from grader.records import CheckRun, Ending, Failure, Observation, Place
 from grader.subject.agreed import IMPORT_CHECK
 from grader.subject.draw import Draw, derive
-from grader.subject.forbid import ForbiddenCall, forbidding
+from grader.subject.forbid import ForbiddenCall, compiling_refused, forbidding
 from grader.subject.job import Job
 from grader.subject.loading import importable, run_source
 from grader.subject.observe import Observe, error_types
 
 # torch raises a RuntimeError with these words where Python would raise a MemoryError.
 ALLOCATION_FAILED = "can't allocate memory"
+NO_MORE_THREADS = "can't start new thread"
 PACKAGE = "your_code"
 
 Probe = Callable[..., None]
@@ -39,13 +44,17 @@ def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
     files = frozenset(source.path for source in job.sources.values())
     with importable(PACKAGE, job.sources), forbidding((), job.forbidden_packages):
         probes = run_source("probes", job.probes)
-        start = time.perf_counter()
+        surroundings = Surroundings.now()
+        start = perf_counter()
         ending, failure, subject = Ending.RETURNED, None, None
         try:
-            subject = importlib.import_module(f"{PACKAGE}.{job.exercise}")
+            with compiling_refused() if job.forbidden_operations else nullcontext():
+                subject = importlib.import_module(f"{PACKAGE}.{job.exercise}")
         except BaseException as error:
             ending, failure = describe(error, files)
-        emit(CheckRun(IMPORT_CHECK, ending, (), failure, time.perf_counter() - start))
+        seconds = perf_counter() - start
+        surroundings.put_back()
+        emit(CheckRun(IMPORT_CHECK, ending, (), failure, seconds))
         if subject is None:
             return
         for check in job.checks:
@@ -66,16 +75,39 @@ def run_check(
 ) -> CheckRun:
     """Run one probe. Whatever the subject raises ends this check only and is part of the result."""
     draw, observe = fixtures_for(probe.__name__, job.exercise, job.seed)
+    surroundings = Surroundings.now()
     ending: Ending = Ending.RETURNED
     failure: Failure | None = None
-    start = time.perf_counter()
+    start = perf_counter()
     try:
         with forbidding(operations):
             probe(**_arguments(probe, subject, draw, observe, scratch))
     except BaseException as error:
         ending, failure = describe(error, files)
+    seconds = perf_counter() - start
     observations = all_observations(draw, observe) if ending is Ending.RETURNED else tuple(observe.recorded)
-    return CheckRun(probe.__name__, ending, observations, failure, time.perf_counter() - start)
+    surroundings.put_back()
+    return CheckRun(probe.__name__, ending, observations, failure, seconds)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a process has once and code under test may change: put back before the next check stumbles over it."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @staticmethod
+    def now() -> Surroundings:
+        return Surroundings(Path.cwd(), dict(os.environ))
+
+    def put_back(self) -> None:
+        """Undo changes."""
+        if Path.cwd() != self.folder:
+            os.chdir(self.folder)
+        if dict(os.environ) != self.environment:
+            os.environ.clear()
+            os.environ.update(self.environment)
 
 
 def _arguments(probe: Probe, subject: ModuleType, draw: Draw, observe: Observe, scratch: Path) -> dict[str, object]:
@@ -116,6 +148,12 @@ def describe(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failu
         ending = Ending.UNFINISHED
     elif isinstance(error, MemoryError) or ALLOCATION_FAILED in message:
         ending, message = Ending.LIMIT, "asked for more memory than an exercise may use"
+    elif isinstance(error, RuntimeError) and NO_MORE_THREADS in message:
+        ending, message = Ending.LIMIT, "started more threads than an exercise may"
+    elif isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN:
+        ending, message = Ending.LIMIT, "tried to start another process, and an exercise may not"
+    elif isinstance(error, OSError) and error.errno == errno.EMFILE:
+        ending, message = Ending.LIMIT, "opened more files than an exercise may"
     return ending, Failure(error_types(error) or (type(error).__name__,), message, trace[-40:])
 
 

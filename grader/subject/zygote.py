@@ -1,10 +1,11 @@
 """The zygote: an interpreter with torch imported that forks one child per piece of work.
 
 It runs no code under test itself and holds nothing of it or of the reference, so a child starts in
-milliseconds and finds nothing to look at. It has one thread: a fork with more would hang the child.
+milliseconds and finds nothing to look at. Not even the work passes through its memory: a child reads that from a
+pipe of its own. It has one thread: a fork with more would hang the child.
 
-The control socket carries work in (its length, its JSON, and the descriptors of two pipes: channel and output)
-and lines of JSON out: `started` with a pid, `ended` with a wait status.
+The control socket carries in a byte and the descriptors of three pipes (work, channel, output) for each child,
+and out lines of JSON: `started` with a pid, `ended` with a wait status and the most memory that the child had.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import shutil
 import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
-from grader.subject.agreed import LENGTH
+from grader.subject.agreed import START
+from grader.subject.scratch import remove_tree
 
 
 def main(control_descriptor: int, scratch: str) -> None:
@@ -30,6 +32,7 @@ def main(control_descriptor: int, scratch: str) -> None:
     from grader.subject.job import Work
 
     torch.set_num_threads(1)
+    _adopt_orphans()
     waker_read, waker_write = os.pipe()
     os.set_blocking(waker_read, False)
     os.set_blocking(waker_write, False)
@@ -42,10 +45,10 @@ def main(control_descriptor: int, scratch: str) -> None:
     while True:
         for key, _ in selector.select():
             if key.fileobj is control:
-                received = _receive(control)
-                if received is None:
+                descriptors = _receive(control)
+                if descriptors is None:
                     _end(running, scratch)
-                text, (channel, output) = received
+                work, channel, output = descriptors
                 pid = os.fork()
                 if pid == 0:
                     signal.set_wakeup_fd(-1)
@@ -54,9 +57,11 @@ def main(control_descriptor: int, scratch: str) -> None:
                         os.close(descriptor)
                     selector.close()
                     _become_child(output)
-                    child.serve(Work.from_json(text), channel)
-                os.close(channel)
-                os.close(output)
+                    with os.fdopen(work, "rb") as stream:
+                        text = stream.read()
+                    child.serve(Work.from_json(text.decode()), channel)
+                for descriptor in descriptors:
+                    os.close(descriptor)
                 running.add(pid)
                 _tell(control, event="started", pid=pid)
             else:
@@ -64,20 +69,12 @@ def main(control_descriptor: int, scratch: str) -> None:
                 _reap(control, running)
 
 
-def _receive(control: socket.socket) -> tuple[str, list[int]] | None:
-    """The next piece of work and its two descriptors, or None where the supervisor is gone."""
+def _receive(control: socket.socket) -> list[int] | None:
+    """The descriptors for the next child, or None where the supervisor is gone."""
     with suppress(ConnectionResetError):  # it was killed before it had read all that we told it
-        prefix, descriptors, _, _ = socket.recv_fds(control, LENGTH.size, 2)
-        if len(prefix) < LENGTH.size:
-            return None
-        (size,) = LENGTH.unpack(prefix)
-        body = bytearray()
-        while len(body) < size:
-            part = control.recv(size - len(body))
-            if not part:
-                return None
-            body += part
-        return body.decode(), descriptors
+        start, descriptors, _, _ = socket.recv_fds(control, len(START), 3)
+        if start == START:
+            return descriptors
     return None
 
 
@@ -95,19 +92,45 @@ def _become_child(output: int) -> None:
 
 def _die_with_parent() -> None:
     """Linux: be killed when the zygote dies, so that nothing of ours outlives the grader."""
+    set_parent_death_signal = 1
+    _process_control(set_parent_death_signal, signal.SIGKILL)
+
+
+def _adopt_orphans() -> None:
+    """Linux: what a child started and left behind becomes ours, however it detached itself, and is ended by us."""
+    set_child_subreaper = 36
+    _process_control(set_child_subreaper, 1)
+
+
+def _process_control(option: int, value: int) -> None:
     if sys.platform == "linux":
         import ctypes
 
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(option, value)
 
 
 def _reap(control: socket.socket, running: set[int]) -> None:
     for pid in list(running):
-        ended, status = os.waitpid(pid, os.WNOHANG)
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             running.discard(pid)
-            _tell(control, event="ended", pid=pid, status=status)
+            _end_orphans(running)
+            _tell(control, event="ended", pid=pid, status=status, peak=usage.ru_maxrss * 1024)
+
+
+def _end_orphans(running: set[int]) -> None:
+    """End every child that we did not start, until no more come."""
+    while orphans := [pid for pid in _children() if pid not in running]:
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+            os.waitpid(orphan, 0)
+
+
+def _children() -> list[int]:
+    """All processes whose parent is this one; none where the kernel keeps no such list."""
+    with suppress(OSError):
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    return []
 
 
 def _tell(control: socket.socket, **event: object) -> None:
@@ -123,7 +146,8 @@ def _end(running: set[int], scratch: str) -> NoReturn:
             os.killpg(pid, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    shutil.rmtree(scratch, ignore_errors=True)
+    _end_orphans(set())
+    remove_tree(scratch)
     os._exit(0)  # the interpreter's own tidying up would take longer than the grading
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from grader.catalogue import Exercise, load
@@ -298,13 +297,12 @@ def test_patching_the_means_of_comparison_changes_nothing(grade: Grade) -> None:
     assert grade(patch + with_body("return x")).status is Status.WRONG
 
 
-def test_a_process_left_behind_is_gone(grade: Grade) -> None:
-    mark = "time.sleep(61.125)"
-    start = f"subprocess.Popen([sys.executable, '-c', 'import time; {mark}'])"
-    assert grade(with_body(f"import subprocess, sys\n    {start}\n    return x * 2")).status is Status.PASSED
-    time.sleep(0.3)
-    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    assert not any(mark in part for command in commands for part in command)
+def test_starting_a_process_is_over_a_limit_and_reported(grade: Grade) -> None:
+    text = with_body("import subprocess, sys\n    subprocess.Popen([sys.executable, '-c', ''])\n    return x * 2")
+    result = grade(text)
+    assert result.status is Status.LIMIT
+    assert "start another process" in first(result).message
+    assert result.attempts == (f"start another process (line {line_of(text, 'Popen')})",)
 
 
 def test_nothing_is_left_in_the_temporary_folder(

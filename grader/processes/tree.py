@@ -1,0 +1,74 @@
+"""A subject process with everything that it started: what all of it uses, and the end of all of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+import psutil
+
+
+class ProcessTree:
+    """Remembers whatever was once seen below `pid`, so that what detached itself is counted and ended too."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._seen: dict[int, psutil.Process] = {}
+        self._look()
+        self.memory_at_first = self._memory()
+
+    @property
+    def started(self) -> int:
+        """How many processes it has started that still run."""
+        self._look()
+        return max(0, len(self._seen) - 1)
+
+    @property
+    def memory(self) -> int:
+        """Bytes in use above what the process had when it was first seen."""
+        self._look()
+        return self._memory() - self.memory_at_first
+
+    @property
+    def written(self) -> int:
+        """Bytes written to files and pipes by what runs now, where the system counts them."""
+        total = 0
+        for process in list(self._seen.values()):
+            with suppress(psutil.Error, AttributeError, OSError):
+                counters = process.io_counters()
+                total += getattr(counters, "write_chars", counters.write_bytes)
+        return total
+
+    def go_on(self) -> bool:
+        """Let the process go on if a signal stopped it; was it so?"""
+        with suppress(psutil.Error):
+            process = psutil.Process(self._pid)
+            if process.status() == psutil.STATUS_STOPPED:
+                process.resume()
+                return True
+        return False
+
+    def kill(self) -> None:
+        """End the process, its group, and whatever it started."""
+        self._look()
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
+        for process in self._seen.values():
+            with suppress(psutil.Error):
+                process.kill()
+
+    def _look(self) -> None:
+        with suppress(psutil.Error):
+            root = self._seen.setdefault(self._pid, psutil.Process(self._pid))
+            for member in root.children(recursive=True):
+                self._seen.setdefault(member.pid, member)
+        self._seen = {pid: process for pid, process in self._seen.items() if process.is_running()}
+
+    def _memory(self) -> int:
+        total = 0
+        for process in list(self._seen.values()):
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total
