@@ -1,0 +1,193 @@
+"""What the grader survives, on this machine: runs every fault, and writes down what came of it.
+
+    python benchmarks/faults.py [--signals 200] [--runs 1] [--output benchmarks/faults.md]
+
+Takes about fifteen minutes. Exit code 0 if everything was survived, 1 if not: what was not stands in the report.
+Faults are in tests/faults/table.py, and what survived means is in tests/faults/suite.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from grader.protections import as_line  # noqa: E402
+from grader.records import Status, SubjectRun  # noqa: E402
+from grader.subject.layers import WITHOUT, Layer  # noqa: E402
+from grader.variants import limits_after  # noqa: E402
+from tests.faults.naive import TAMPERINGS, against_pytest  # noqa: E402
+from tests.faults.state import Survival, survive  # noqa: E402
+from tests.faults.suite import CASES, Case, Run, run_all  # noqa: E402
+from tests.faults.table import FAULTS, Kind, Place  # noqa: E402
+
+SEED = 17
+WITHOUT_FORK = {"GPT_KATA_WORKERS": "spawn"}
+IN_A_CALL = [case for case in CASES if case.place is Place.CALL]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--signals", type=int, default=200, help="how many graders to kill, and to interrupt")
+    parser.add_argument("--runs", type=int, default=1, help="how often to run all faults")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "faults.md")
+    arguments = parser.parse_args()
+    lost: list[str] = []
+    parts: list[str] = []
+    for part in (
+        lambda: survived(arguments.runs, lost),
+        lambda: without_fork(lost),
+        control,
+        lambda: state(arguments.signals, lost),
+        opened,
+    ):
+        lines = list(part())
+        parts += [*lines, ""]
+        print("\n".join(lines), flush=True)
+    arguments.output.write_text("\n".join([*heading(), *parts]).rstrip() + "\n", encoding="utf-8")
+    for line in lost:
+        print(f"not survived: {line}", file=sys.stderr)
+    return 1 if lost else 0
+
+
+def heading() -> list[str]:
+    return [
+        "# Faults",
+        "",
+        "What `python benchmarks/faults.py` found. What each fault is stands in tests/faults/table.py; that it was",
+        "*survived* means: the verdict and what is said are as written there, the attempts are reported, healthy",
+        "exercises beside it are judged as without it, the history holds every text with its verdict, the files of",
+        "the repository are as before, no process and no temporary file is left, and the next run is clean.",
+        "",
+        f"{platform.platform()}, Python {platform.python_version()}, torch {version('torch')}, "
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        "",
+    ]
+
+
+def survived(times: int, lost: list[str]) -> Iterator[str]:
+    """Every fault at every place, with all protections."""
+    good = 0
+    for _ in range(times):
+        runs = _run(CASES)
+        problems = _problems(runs)
+        good += not problems
+        lost += problems
+    faults = {outcome.case.fault.name for run in runs for outcome in run.outcomes if outcome.problem}
+    yield f"**{len(FAULTS) - len(faults)} of {len(FAULTS)} survived**, each at import, in a call and after it"
+    yield f"where it can happen there: {len(CASES)} cases in all. {good} of {times} such runs without a flaw."
+    yield ""
+    yield f"`{as_line(dict(runs[0].protections))}`"
+    yield ""
+    yield "| what about | faults | cases | survived | verdicts |"
+    yield "|---|---|---|---|---|"
+    for kind in Kind:
+        outcomes = [outcome for run in runs for outcome in run.outcomes if outcome.case.fault.kind is kind]
+        names = {outcome.case.fault.name for outcome in outcomes}
+        verdicts = Counter(outcome.status for outcome in outcomes)
+        said = ", ".join(f"{status} {count}" for status, count in verdicts.most_common())
+        yield f"| {kind} | {len(names)} | {len(outcomes)} | {sum(not o.problem for o in outcomes)} | {said} |"
+    limit = limits_after(SubjectRun(())).seconds
+    slowest = max((outcome for run in runs for outcome in run.outcomes), key=lambda outcome: outcome.seconds)
+    yield ""
+    yield (
+        f"The slowest took {slowest.seconds:.2f} s ({slowest.case.name}), where the limit is {limit:.1f} s and a "
+        "little: that includes running the reference, killing, and the second run that looks for chance."
+    )
+
+
+def without_fork(lost: list[str]) -> Iterator[str]:
+    """In a call, in a new interpreter for each exercise, as on systems that cannot fork."""
+    runs = _run(IN_A_CALL, WITHOUT_FORK)
+    problems = _problems(runs)
+    lost += [f"without fork: {problem}" for problem in problems]
+    yield "## Without fork"
+    yield ""
+    yield f"The same in a call, with an interpreter for each exercise: {_count(runs)} survived."
+    yield from (f"- {problem}" for problem in problems)
+
+
+def control() -> Iterator[str]:
+    """What succeeds where nothing is done against it."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        folders = [Path(folder, str(number)) for number in range(len(TAMPERINGS))]
+        codes = list(pool.map(against_pytest, folders, TAMPERINGS))
+    runs = _run([Case(fault, place) for fault in TAMPERINGS for place in Place])
+    passed = {
+        outcome.case.fault.name for run in runs for outcome in run.outcomes if outcome.status == Status.PASSED
+    }
+    yield "## The control: the same cheating against plain pytest"
+    yield ""
+    yield "Wrong code, beside a test that imports it and a reference: what an ordinary course hands out."
+    yield ""
+    yield "| wrong code that | plain pytest | the grader |"
+    yield "|---|---|---|"
+    for fault, code in zip(TAMPERINGS, codes, strict=True):
+        theirs = "exit 0: **taken for right**" if code == 0 else f"exit {code}"
+        yield f"| {fault.name} | {theirs} | {'**passed**' if fault.name in passed else 'never passed'} |"
+    yield ""
+    yield f"{codes.count(0)} of {len(codes)} succeed there, {len(passed)} here."
+
+
+def state(count: int, lost: list[str]) -> Iterator[str]:
+    """Graders that are killed, and that are interrupted, at random moments."""
+    yield "## Killed and interrupted"
+    yield ""
+    yield "| signal | graders | when it fell | texts kept | verdicts kept | lost or left | nothing left after |"
+    yield "|---|---|---|---|---|---|---|"
+    for number in (signal.SIGKILL, signal.SIGINT):
+        found: Survival = survive(ROOT, number, count, SEED)
+        lost += found.faults
+        phases = ", ".join(f"{phase}: {times}" for phase, times in found.phases.items())
+        yield (
+            f"| {number.name} | {found.count} | {phases} | {found.texts_kept} | {found.verdicts_kept} | "
+            f"{len(found.faults)} | {found.last_gone_seconds:.1f} s |"
+        )
+    yield ""
+    yield f"Seed {SEED}. After them the history opens, every text in it is whole, and the next run gives the same."
+
+
+def opened() -> Iterator[str]:
+    """What is no longer survived when one layer of protection is left out."""
+    yield "## What opens when a protection is off"
+    yield ""
+    yield "Each layer left out alone, the faults in a call. What stands here is why the layer is there."
+    for layers in (*((layer,) for layer in Layer), (Layer.LANDLOCK, Layer.GUARD), (Layer.SECCOMP, Layer.GUARD)):
+        runs = _run(IN_A_CALL, {WITHOUT: ",".join(layers)})
+        yield ""
+        yield f"### Without {' and '.join(layers)}: {_count(runs)} survived"
+        yield ""
+        if runs[0].protections:
+            yield f"`{as_line(dict(runs[0].protections))}`"
+            yield ""
+        yield from (f"- {problem}" for problem in _problems(runs))
+
+
+def _run(cases: Sequence[Case], environment: dict[str, str] | None = None) -> list[Run]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return run_all(Path(folder), cases, environment)
+
+
+def _count(runs: Sequence[Run]) -> str:
+    outcomes = [outcome for run in runs for outcome in run.outcomes]
+    return f"{sum(not outcome.problem for outcome in outcomes)} of {len(outcomes)}"
+
+
+def _problems(runs: Sequence[Run]) -> list[str]:
+    found = [f"{o.case.name}: {o.problem}" for run in runs for o in run.outcomes if o.problem]
+    return [*found, *(problem for run in runs for problem in run.problems)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""When the grader is killed, what it started is gone soon after, and so are its files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.suite import MARKER, Case, Repository, processes_of
+from tests.faults.table import FAULTS, Place
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+ENDLESS = next(fault for fault in FAULTS if fault.name == "endless loop")
+
+
+@pytest.fixture
+def repository_of_one(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "repository", [Case(ENDLESS, Place.CALL)])
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+def start(repository: Repository, temporary: Path, workers: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "grader", "check", next(iter(repository.cases))],
+        cwd=repository.root,
+        env={
+            **os.environ,
+            "GPT_KATA_NO_BOOTSTRAP": "1",
+            "GPT_KATA_WORKERS": workers,
+            "TMPDIR": str(temporary),
+            MARKER: repository.root.as_posix(),
+        },
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def wait_for_the_loop(repository: Repository) -> None:
+    """Until a process of the grader's spends its time in the endless loop."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        folders = {process.cwd() for process in processes_of(repository.root.as_posix())}
+        if any("gpt-kata-" in folder for folder in folders):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the exercise was never run")
+
+
+@pytest.mark.parametrize("workers", ["fork", "spawn"])
+def test_nothing_outlives_a_killed_grader(repository_of_one: Repository, temporary: Path, workers: str) -> None:
+    marker = repository_of_one.root.as_posix()
+    grader = start(repository_of_one, temporary, workers)
+    wait_for_the_loop(repository_of_one)
+    grader.kill()
+    grader.wait()
+    deadline = time.monotonic() + 30
+    while (left := processes_of(marker)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+    again = start(repository_of_one, temporary, workers)
+    again.wait(timeout=120)
+    assert list(temporary.iterdir()) == []

@@ -1,0 +1,169 @@
+"""What a watch mode will stand on: the newest text is graded, and an older one's verdict is never shown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from grader.catalogue import Exercise
+from grader.processes.launch import Launcher
+from grader.processes.supervise import Cancelled, run
+from grader.records import ExerciseResult, Status
+from grader.session import Session
+from grader.sources import read_subject
+from grader.state.store import Store
+from grader.subject.job import Limits
+from grader.variants import job_for, variant_sources
+from grader.worker import Worker
+from tests.grader.conftest import SOLUTION
+
+BODY = "return x * 2"
+ENDLESS = SOLUTION.replace(BODY, "while True: pass")
+WRONG = SOLUTION.replace(BODY, "return x * 3")
+Save = Callable[[str], None]
+
+
+@pytest.fixture
+def shown() -> list[ExerciseResult]:
+    return []
+
+
+@pytest.fixture
+def save(repository: Path, exercise: Exercise) -> Save:
+    return lambda text: (repository / "exercises" / exercise.file_name).write_text(text, encoding="utf-8") and None
+
+
+@pytest.fixture
+def store(repository: Path) -> Iterator[Store]:
+    opened = Store(repository / ".grader" / "progress.sqlite3")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def worker(
+    repository: Path, exercise: Exercise, subject_processes: Launcher, store: Store, shown: list[ExerciseResult]
+) -> Iterator[Worker]:
+    session = Session((exercise,), repository / "exercises", 17, subject_processes, store)
+    started = Worker(session, shown.append)
+    yield started
+    started.close()
+
+
+def wait_for_run_of(store: Store, text: str) -> None:
+    """Until this text is in the history, which is just before it is run."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        kept = [store.text_of(attempt.id) for attempt in store.attempts()]
+        if any(found and found[1] == text for found in kept):
+            return
+        time.sleep(0.01)
+    raise AssertionError("the text was never graded")
+
+
+def test_a_save_is_graded_and_shown_once(
+    worker: Worker, exercise: Exercise, save: Save, shown: list[ExerciseResult]
+) -> None:
+    save(SOLUTION)
+    worker.grade(exercise)
+    assert worker.wait(60)
+    assert [result.status for result in shown] == [Status.PASSED]
+
+
+def test_a_newer_text_calls_off_the_run_of_an_older_one(
+    worker: Worker, exercise: Exercise, save: Save, shown: list[ExerciseResult], store: Store
+) -> None:
+    save(ENDLESS)
+    worker.grade(exercise)
+    wait_for_run_of(store, ENDLESS)
+    save(WRONG)
+    worker.grade(exercise)
+    assert worker.wait(60)
+    assert [result.status for result in shown] == [Status.WRONG]
+    older = [attempt for attempt in store.attempts() if attempt.status is None]
+    assert len(older) == 1, "the text that was called off is kept, without a verdict"
+
+
+def test_of_many_saves_the_last_one_is_shown(
+    worker: Worker, exercise: Exercise, save: Save, shown: list[ExerciseResult], repository: Path
+) -> None:
+    for number in range(12):
+        save(f"{WRONG if number % 2 else SOLUTION}\n# {number}\n")
+        worker.grade(exercise)
+        time.sleep(0.03 * (number % 4))
+    save(SOLUTION + "\n# the last\n")
+    worker.grade(exercise)
+    assert worker.wait(120)
+    assert shown[-1].status is Status.PASSED
+    assert shown[-1].digest == read_subject(repository / "exercises", exercise.id).digest
+
+
+def test_a_save_that_nobody_announced_is_not_overlooked(
+    worker: Worker,
+    exercise: Exercise,
+    save: Save,
+    shown: list[ExerciseResult],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The text changes while it is graded, and no event comes: the older verdict is stale and not shown."""
+    real, saved = Session.grade, threading.Event()
+
+    def grade(session: Session, *arguments: Exercise) -> ExerciseResult:
+        result = real(session, *arguments)
+        if not saved.is_set():
+            saved.set()
+            save(SOLUTION)
+        return result
+
+    monkeypatch.setattr(Session, "grade", grade)
+    save(WRONG)
+    worker.grade(exercise)
+    assert worker.wait(60)
+    assert [result.status for result in shown] == [Status.PASSED]
+
+
+def test_a_half_saved_file_is_waited_for(
+    worker: Worker, exercise: Exercise, save: Save, shown: list[ExerciseResult]
+) -> None:
+    """An editor writes half of the text, and the rest a moment later."""
+    save(SOLUTION[: len(SOLUTION) // 2])
+    worker.grade(exercise)
+    time.sleep(0.02)
+    save(SOLUTION)
+    worker.grade(exercise)
+    assert worker.wait(60)
+    assert shown[-1].status is Status.PASSED
+    assert all(result.status is Status.PASSED for result in shown)
+
+
+def test_closing_ends_what_runs(
+    repository: Path, exercise: Exercise, subject_processes: Launcher, store: Store, save: Save
+) -> None:
+    worker = Worker(
+        Session((exercise,), repository / "exercises", 17, subject_processes, store), lambda result: None
+    )
+    save(ENDLESS)
+    worker.grade(exercise)
+    wait_for_run_of(store, ENDLESS)
+    worker.close()
+    assert not any(Path(folder).exists() for folder in subject_processes.scratch.iterdir())
+
+
+def test_a_cancelled_run_ends_its_process(exercise: Exercise, subject_processes: Launcher) -> None:
+    endless = variant_sources(exercise, next(mistake for mistake in exercise.mistakes if mistake.hangs))
+    cancelled = threading.Event()
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    threading.Timer(0.5, cancelled.set).start()
+    with pytest.raises(Cancelled):
+        run(subject_processes, job_for(exercise, endless, 17, Limits(3600)), cancelled)
+    after = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if process.pid not in before and process.status() != psutil.STATUS_ZOMBIE
+    ]
+    assert after == []
