@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from grader.text import shorten
 
 # Not forbidden for what they are: see grader/subject/forbid.py.
 OUT_OF_SIGHT = ("threading", "torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module")
+
+# How the error of `from exercises.ex00_tensors import …` ends.
+IMPORT_BY_FOLDER = re.compile(r"exercises([/\\]+\w+\.py)?'$")
 
 
 def judge(
@@ -91,12 +95,9 @@ def _status_and_message(
                 f"`{place.function if place else check.function}` is still to be written.",
             )
         case Ending.FORBIDDEN:
+            why = "That is the part you are to write here yourself."
             if what in OUT_OF_SIGHT:
-                why = (
-                    "Some of torch's ready-made parts may not be used here, and what runs there could not be seen."
-                )
-            else:
-                why = "That is the part you are to write here yourself."
+                why = "Some of torch's parts may not be used here, and what runs there could not be seen."
             return Status.FORBIDDEN, f"Your code uses `{what}`. {why}"
         case Ending.TIMEOUT:
             hung = " It hung on this line." if failure.trace else ""
@@ -114,7 +115,20 @@ def _status_and_message(
             Status.RAISED,
             f"The test cannot go on with what `{check.function}` gave back ({kind}: {what}).",
         )
-    return Status.RAISED, f"{kind}: {what}" if what else kind
+    said = f"{kind}: {what}" if what else kind
+    return Status.RAISED, "\n".join([said, *_why_here(kind, what)])
+
+
+def _why_here(kind: str, what: str) -> list[str]:
+    """What one has to know to understand an error that comes from being graded."""
+    if kind in ("PermissionError", "ModuleNotFoundError") and IMPORT_BY_FOLDER.search(what):
+        return ["Import from the file beside yours, with a dot before its name: `from .ex00_tensors import …`."]
+    if kind == "PermissionError":
+        return [
+            "While it is graded, your code can read Python's libraries and write to its working folder. "
+            "Nothing else is needed: a file name without a folder is in the working folder."
+        ]
+    return []
 
 
 def place_of(function: str, file: str, theirs: Outline) -> Place | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -44,7 +44,7 @@ from tests.faults.mutations import (
     parts,
     well_formed_runs,
 )
-from tests.grader.conftest import SOLUTION
+from tests.grader.conftest import SOLUTION, reader
 
 OUTLINE = outline(SOLUTION)
 # What moves a cursor, hides text or turns it round, and what no terminal can encode.
@@ -63,17 +63,6 @@ def fuzz(share: float) -> settings:
     )
 
 
-def bytes_reader(data: bytes) -> Callable[[int], bytes]:
-    stream = memoryview(data)
-
-    def take(size: int) -> bytes:
-        nonlocal stream
-        part, stream = bytes(stream[:size]), stream[size:]
-        return part
-
-    return take
-
-
 @dataclass
 class Course:
     """The whole way that a frame goes, and how many got how far."""
@@ -86,7 +75,7 @@ class Course:
 
     def go(self, data: bytes) -> None:
         """Read all frames in these bytes; judge, show and store each as the only result of a process."""
-        take = bytes_reader(data)
+        take = reader(data)
         try:
             while (run := frames.read(take)) is not None:
                 self._judge(run)

@@ -110,6 +110,18 @@ with = "x + x"
 ID = "ex00_mini"
 
 
+def reader(data: bytes) -> Callable[[int], bytes]:
+    """Reads from these bytes as from a pipe."""
+    view = memoryview(data)
+
+    def take(size: int) -> bytes:
+        nonlocal view
+        part, view = bytes(view[:size]), view[size:]
+        return part
+
+    return take
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A root with one exercise; `exercises/` holds its stub."""

@@ -22,6 +22,8 @@ from grader.frames import (
 )
 from grader.records import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised
 
+from .conftest import reader
+
 ARRAY = Array("float32", (2, 3), bytes(range(24)))
 RETURNED = CheckRun(
     "test_x",
@@ -44,17 +46,6 @@ RAISED = CheckRun("test_x", Ending.RAISED, (Observation("first", 1),), FAILURE, 
 
 
 COLLIDING = b'["d",[%s]]' % b",".join(b'[["i","0x%x"],0]' % (i * (2**61 - 1)) for i in range(10, 10_000))
-
-
-def reader(data: bytes) -> Callable[[int], bytes]:
-    view = memoryview(data)
-
-    def take(size: int) -> bytes:
-        nonlocal view
-        part, view = bytes(view[:size]), view[size:]
-        return part
-
-    return take
 
 
 def sent(run: CheckRun) -> CheckRun | None:

@@ -142,6 +142,19 @@ def test_an_error_at_import_is_told(grade: Grade) -> None:
     assert check.place is not None and check.place.line == 1
 
 
+def test_a_file_that_is_out_of_reach_is_explained(grade: Grade) -> None:
+    check = first(grade(with_body("open('/x.txt', 'w')")))
+    assert check.status is Status.RAISED
+    assert "may not write or change /x.txt" in check.message and "working folder" in check.message
+    assert grade(with_body("open('x.txt', 'w').write('x'); return x * 2")).status is Status.PASSED
+
+
+def test_an_import_by_the_name_of_the_folder_is_explained(grade: Grade) -> None:
+    check = first(grade("from exercises.ex00_mini import total\n" + SOLUTION))
+    assert check.status is Status.RAISED
+    assert "with a dot before its name" in check.message
+
+
 def test_too_much_memory_is_a_limit(grade: Grade) -> None:
     assert grade(with_body("return bytearray(3 * 2**30)")).status is Status.LIMIT
     assert grade(with_body("return torch.zeros(2**30)")).status is Status.LIMIT
