@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from grader.processes.tree import ProcessTree
 
 
+PATIENCE = 6
+FAIR_SHARE = 0.8
+LOOK_SECONDS = 0.5
+# Processor time within that, below which a process is taken to wait for something that does not come.
+LEAST_PROGRESS = 0.03
+
+
 @dataclass(frozen=True)
 class Watched:
     """What a process has printed, what it started, the folder that it writes in, and how many jobs it does."""
@@ -23,6 +31,35 @@ class Watched:
     tree: ProcessTree
     scratch: Path
     jobs: int
+
+
+@dataclass
+class Clock:
+    """The limit on wall-clock time, patient where the machine is busy with other things.
+
+    At the limit a process that waits for nothing, and has not had its time on a processor, gets more: half a second
+    at a time as long as it goes on, and at most `PATIENCE` times the limit in all.
+    """
+
+    seconds: float
+    start: float
+    cpu_at_first: float
+    _looked_at: float | None = None
+    _cpu_then: float = 0.0
+
+    def is_over(self, now: float, cpu_seconds: Callable[[], float]) -> bool:
+        """Is the time up? `cpu_seconds` tells the processor time taken so far; it is asked past the limit only."""
+        if now <= self.start + self.seconds:
+            return False
+        if now > self.start + PATIENCE * self.seconds:
+            return True
+        if self._looked_at is not None and now < self._looked_at + LOOK_SECONDS:
+            return False
+        cpu = cpu_seconds()
+        had_its_time = cpu - self.cpu_at_first > FAIR_SHARE * self.seconds
+        waits = self._looked_at is not None and cpu - self._cpu_then < LEAST_PROGRESS
+        self._looked_at, self._cpu_then = now, cpu
+        return had_its_time or waits
 
 
 def over_limit(uses: Watched, limits: Limits) -> str | None:

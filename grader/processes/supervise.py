@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from grader import frames
 from grader.processes.launch import Child, Launcher
-from grader.processes.limits import Watched, over_limit
+from grader.processes.limits import Clock, Watched, over_limit
 from grader.records import CheckRun, Ending, Failure, Place, SubjectRun
 from grader.subject.agreed import IMPORT_CHECK, TRACE_FILE
 from grader.subject.job import Job, Work
@@ -27,11 +27,13 @@ POLL_SECONDS = 0.05
 KEPT_OUTPUT = 8192
 KEPT_TRACE = 2**16
 TRACE_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
+# How each of several traces begins; the last one tells where it hung or died.
+TRACE_HEAD = re.compile(r"^(?:Timeout \(|Fatal Python error: )", re.MULTILINE)
 # How long to read on after a process ended. Its pipes close with it, so this is only ever waited out when
 # something it started holds them open; a busy machine must not cut off what is already in them.
 LAST_WORDS_SECONDS = 3.0
 # How long a process that closed its channel may take to end before it is said that it did not.
-ENDING_SECONDS = 1.0
+ENDING_SECONDS = 3.0
 # How long a process that was stopped by a signal gets to write down where, once it is let go on.
 TRACE_SECONDS = 0.3
 
@@ -140,7 +142,7 @@ class _Watch:
     def _collect(self, job: Job, runs: list[CheckRun]) -> tuple[Ending, str] | None:
         """Append to `runs` until all are there, or until the process ended or was over a limit: how, and why."""
         expected = _expected(job)
-        deadline = time.monotonic() + job.limits.seconds
+        clock = Clock(job.limits.seconds, time.monotonic(), self.tree.cpu_seconds)
         last_words: float | None = None
         while True:
             try:
@@ -149,8 +151,8 @@ class _Watch:
                 now = time.monotonic()
                 if self.cancelled.is_set():
                     raise Cancelled from None
-                if now > deadline:
-                    return Ending.TIMEOUT, f"not done after {job.limits.seconds:.1f} s"
+                if clock.is_over(now, lambda: self.tree.cpu_seconds):
+                    return Ending.TIMEOUT, f"not done after {now - clock.start:.1f} s"
                 what = over_limit(self._uses(), job.limits)
                 if what:
                     return Ending.LIMIT, what
@@ -241,7 +243,7 @@ def _read_output(descriptor: int, output: _Output) -> None:
 def _where(trace: BinaryIO, job: Job) -> Place | None:
     """The innermost line of the code under test in what faulthandler wrote, if it wrote anything."""
     trace.seek(0)
-    text = trace.read(KEPT_TRACE).decode("utf-8", "replace")
+    text = TRACE_HEAD.split(trace.read(KEPT_TRACE).decode("utf-8", "replace"))[-1]
     files = {source.path for source in job.sources.values()}
     for match in TRACE_LINE.finditer(text):
         if match["file"] in files:

@@ -31,6 +31,16 @@ class ProcessTree:
         return self._memory() - self.memory_at_first
 
     @property
+    def cpu_seconds(self) -> float:
+        """Processor time that what runs now has taken so far."""
+        total = 0.0
+        for process in list(self._seen.values()):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    @property
     def written(self) -> int:
         """Bytes written to files and pipes by what runs now, where the system counts them."""
         total = 0

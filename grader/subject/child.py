@@ -22,7 +22,7 @@ from grader.subject.layers import Layer, is_wanted
 from grader.subject.runner import run_job
 from grader.subject.scratch import remove_tree
 
-# The line on which the code hangs is written down a little before the supervisor kills the process.
+# The line on which the code hangs is written down a little before the supervisor may kill the process, and again.
 TRACE_AT = 0.9
 CHANNEL_NUMBER = 900
 
@@ -49,7 +49,7 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         for number, job in enumerate(work.jobs):
             if number > 0:
                 _empty(scratch)
-            faulthandler.dump_traceback_later(job.limits.seconds * TRACE_AT, file=trace)
+            faulthandler.dump_traceback_later(job.limits.seconds * TRACE_AT, repeat=True, file=trace)
             run_job(job, lambda run: _send(channel, run, guard), scratch)
         status = 0
     except BaseException:

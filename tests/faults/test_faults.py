@@ -1,4 +1,8 @@
-"""Every fault, at every place, is survived: see tests/faults/table.py and tests/faults/suite.py."""
+"""Every fault, at every place, is survived: see tests/faults/table.py and tests/faults/suite.py.
+
+All of it takes minutes and depends little on the version of Python: the oldest one runs everything, the others what
+happens in a call.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,23 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's"),
     pytest.mark.timeout(3000),
 ]
+OLDEST = (3, 11)
+on_the_oldest = pytest.mark.skipif(sys.version_info[:2] != OLDEST, reason=f"runs on Python {OLDEST[0]}.{OLDEST[1]}")
+PLACES = tuple(Place) if sys.version_info[:2] == OLDEST else (Place.CALL,)
+CHOSEN = tuple(case for case in CASES if case.place in PLACES)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     """All of them, in a handful of runs of the real command."""
-    done = run_all(tmp_path_factory.mktemp("faults"))
+    done = run_all(tmp_path_factory.mktemp("faults"), CHOSEN)
     missing = {name: value for name, value in done[0].protections.items() if value in ("no", "python-only")}
     if missing:
         pytest.skip(f"this system lacks protections: {missing}")
     return done
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CHOSEN, ids=lambda case: case.name)
 def test_a_fault_is_survived(runs: list[Run], case: Case) -> None:
     outcome = next((outcome for run in runs for outcome in run.outcomes if outcome.case == case), None)
     assert outcome is not None, [run.problems for run in runs]
@@ -48,6 +56,7 @@ def test_wrong_code_is_never_expected_to_pass() -> None:
         assert not any("passed" in fault.verdict(place) for place in Place), fault.name
 
 
+@on_the_oldest
 def test_without_fork_they_are_survived_too(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One of each kind, in a new interpreter each, as on systems that cannot fork."""
     chosen: dict[Kind, Case] = {}
