@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,7 @@ from grader.subject.scratch import remove_tree
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
 PREFIX = "gpt-kata-"
+ABANDONED_AFTER_SECONDS = 3600.0
 
 
 class Child:
@@ -243,10 +245,15 @@ def _new_scratch() -> Path:
 
 
 def _remove_abandoned() -> None:
-    """Remove the scratch folders of graders that were killed together with everything that would have done it."""
+    """Remove the scratch folders of graders that were killed together with everything that would have done it.
+
+    Not at once: a grader in a container that shares this folder has a number that means nothing here.
+    """
     import psutil
 
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            remove_tree(folder)
+        with suppress(OSError):
+            is_old = time.time() - folder.stat().st_mtime > ABANDONED_AFTER_SECONDS
+            if is_old and owner.isdecimal() and not psutil.pid_exists(int(owner)):
+                remove_tree(folder)

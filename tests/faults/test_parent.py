@@ -44,8 +44,8 @@ def start(repository: Repository, temporary: Path, workers: str) -> subprocess.P
     )
 
 
-def wait_for_the_loop(repository: Repository) -> None:
-    """Until a process of the grader's spends its time in the endless loop."""
+def wait_for_work(repository: Repository) -> None:
+    """Until a process of the grader's works in a scratch folder."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         folders = {process.cwd() for process in processes_of(repository.root.as_posix())}
@@ -59,13 +59,16 @@ def wait_for_the_loop(repository: Repository) -> None:
 def test_nothing_outlives_a_killed_grader(repository_of_one: Repository, temporary: Path, workers: str) -> None:
     marker = repository_of_one.root.as_posix()
     grader = start(repository_of_one, temporary, workers)
-    wait_for_the_loop(repository_of_one)
+    wait_for_work(repository_of_one)
     grader.kill()
     grader.wait()
     deadline = time.monotonic() + 30
     while (left := processes_of(marker)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
+    for folder in temporary.iterdir():  # without fork nothing is there to remove it
+        assert [path for path in folder.rglob("*") if path.is_file()] == []
+        os.utime(folder, (0, 0))
     again = start(repository_of_one, temporary, workers)
     again.wait(timeout=120)
     assert list(temporary.iterdir()) == []
