@@ -72,9 +72,11 @@ def over_limit(uses: Watched, limits: Limits) -> str | None:
         return f"used more than {limits.memory / 2**30:.1f} GB of memory"
     if uses.tree.started > limits.processes:
         return f"started more than {limits.processes} processes"
+    if too_many := _too_many_files(uses.scratch, limits):
+        return too_many
     if uses.tree.written > uses.jobs * (limits.output + limits.results + limits.file_bytes):
         return "wrote without end"
-    return _too_many_files(uses.scratch, limits)
+    return None
 
 
 def _too_many_files(scratch: Path, limits: Limits) -> str | None:
