@@ -2,7 +2,7 @@
 
     python benchmarks/faults.py [--signals 200] [--runs 1] [--output benchmarks/faults.md]
 
-Takes about fifteen minutes. Exit code 0 if everything was survived, 1 if not: what was not stands in the report.
+Takes about twenty minutes. Exit code 0 if everything was survived, 1 if not: what was not stands in the report.
 Faults are in tests/faults/table.py, and what survived means is in tests/faults/suite.py.
 """
 

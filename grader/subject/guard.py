@@ -58,7 +58,7 @@ class Guard:
         handlers: dict[str, Callable[[str, tuple[Any, ...]], None]] = {"open": self._open}
         handlers |= dict.fromkeys(WRITES, self._write_first)
         handlers |= dict.fromkeys(WRITES_IN_FOLDER, self._write_in_folder)
-        handlers |= {"os.rename": self._write_both, "os.link": self._write_second, "os.symlink": self._write_second}
+        handlers |= {"os.rename": self._write_both, "os.link": self._link, "os.symlink": self._write_second}
         handlers |= dict.fromkeys(LISTS, self._list)
         handlers |= dict.fromkeys(STARTS_PROCESS, self._start_process)
         handlers |= dict.fromkeys(USES_NETWORK, self._use_network)
@@ -91,6 +91,10 @@ class Guard:
 
     def _write_both(self, event: str, arguments: tuple[Any, ...]) -> None:
         self._write(arguments[0])
+        self._write(arguments[1])
+
+    def _link(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._read(arguments[0])  # by its other name nobody would know it
         self._write(arguments[1])
 
     def _write_in_folder(self, event: str, arguments: tuple[Any, ...]) -> None:

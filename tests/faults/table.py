@@ -581,6 +581,14 @@ REFERENCE = (
         "read ",
     ),
     Fault(
+        "sought on disk by another name",
+        Kind.REFERENCE,
+        "import os\nos.link(ROOT + '/solutions/' + NAME, 'mine'); open('mine').read()",
+        RAISED,
+        "may not read",
+        "read ",
+    ),
+    Fault(
         "sought on disk, past Python",
         Kind.REFERENCE,
         "import ctypes\nassert ctypes.CDLL(None).open((ROOT + '/solutions/' + NAME).encode(), 0) < 0",
