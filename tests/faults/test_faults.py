@@ -10,16 +10,14 @@ import sys
 
 import pytest
 
-from tests.faults.suite import CASES, Case, Run, run_all
+from tests.faults.suite import CASES, IS_OLDEST, Case, Run, on_the_oldest, run_all
 from tests.faults.table import FAULTS, Fault, Kind, Place
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's"),
     pytest.mark.timeout(3000),
 ]
-OLDEST = (3, 11)
-on_the_oldest = pytest.mark.skipif(sys.version_info[:2] != OLDEST, reason=f"runs on Python {OLDEST[0]}.{OLDEST[1]}")
-PLACES = tuple(Place) if sys.version_info[:2] == OLDEST else (Place.CALL,)
+PLACES = tuple(Place) if IS_OLDEST else (Place.CALL,)
 CHOSEN = tuple(case for case in CASES if case.place in PLACES)
 
 

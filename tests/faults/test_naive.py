@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.naive import TAMPERINGS, against_pytest
-from tests.faults.suite import Case, run_all
+from tests.faults.suite import Case, on_the_oldest, run_all
 from tests.faults.table import Fault, Kind, Place
+
+pytestmark = on_the_oldest
 
 
 def test_plain_pytest_reports_honest_wrong_code(tmp_path: Path) -> None:
