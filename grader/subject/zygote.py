@@ -16,22 +16,27 @@ import selectors
 import signal
 import socket
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from grader.subject.agreed import START
 from grader.subject.scratch import remove_tree
 
+LOOK_SECONDS = 0.1
+
 
 def main(control_descriptor: int, scratch: str) -> None:
     control = socket.socket(fileno=control_descriptor)
-    import torch
+    with _not_left_alone(control, scratch):
+        import torch
 
-    from grader.subject import child
-    from grader.subject.job import Work
+        from grader.subject import child
+        from grader.subject.job import Work
 
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
     _adopt_orphans()
     waker_read, waker_write = os.pipe()
     os.set_blocking(waker_read, False)
@@ -67,6 +72,29 @@ def main(control_descriptor: int, scratch: str) -> None:
             else:
                 os.read(waker_read, 4096)
                 _reap(control, running)
+
+
+@contextmanager
+def _not_left_alone(control: socket.socket, scratch: str) -> Iterator[None]:
+    """While torch is imported, which takes seconds, look whether the supervisor is still there.
+
+    Afterwards this process has one thread again.
+    """
+    imported = threading.Event()
+
+    def look() -> None:
+        while not imported.wait(LOOK_SECONDS):
+            with suppress(BlockingIOError):
+                if not control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                    _end(set(), scratch)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield
+    finally:
+        imported.set()
+        looking.join()
 
 
 def _receive(control: socket.socket) -> list[int] | None:
