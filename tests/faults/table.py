@@ -462,8 +462,9 @@ FORGERY = (
     ),
     tampering(
         "follows every call with a tracer",
-        "import sys\ndef trace(frame, event, arg):\n    frame.f_locals.update(failed=0, status='passed')\n    return trace\n"
+        "import sys\ndef trace(frame, event, arg):\n    frame.f_locals['status'] = 'passed'\n    return trace\n"
         "sys.settrace(trace)",
+        ("wrong|raised|crashed",) * 3,  # from Python 3.13 on, a tracer changes the variables that it sees
     ),
     tampering(
         "ends with exit code 0 after forged frames",
