@@ -1,8 +1,9 @@
 """What the grader survives, on this machine: runs every fault, and writes down what came of it.
 
-    python benchmarks/faults.py [--signals 200] [--runs 1] [--output benchmarks/faults.md]
+    python benchmarks/faults.py [PART]… [--signals 200] [--runs 1] [--output benchmarks/faults.md]
 
-Takes about twenty minutes. Exit code 0 if everything was survived, 1 if not: what was not stands in the report.
+All parts take about twenty minutes; a part that is named replaces the one that stands in the report.
+Exit code 0 if everything was survived, 1 if not: what was not stands in the report.
 Faults are in tests/faults/table.py, and what survived means is in tests/faults/suite.py.
 """
 
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,32 +35,60 @@ from tests.faults.suite import CASES, Case, Run, run_all  # noqa: E402
 from tests.faults.table import FAULTS, Kind, Place  # noqa: E402
 
 SEED = 17
+
+
+class Part(StrEnum):
+    """A part of the report, as it is named on the command line."""
+
+    SURVIVED = "survived"
+    WITHOUT_FORK = "without-fork"
+    CONTROL = "control"
+    STATE = "state"
+    OPENED = "opened"
+
+
+TITLES = {
+    Part.SURVIVED: "Survived",
+    Part.WITHOUT_FORK: "Without fork",
+    Part.CONTROL: "The control: the same cheating against plain pytest",
+    Part.STATE: "Killed and interrupted",
+    Part.OPENED: "What opens when a protection is off",
+}
 WITHOUT_FORK = {"GPT_KATA_WORKERS": "spawn"}
 IN_A_CALL = [case for case in CASES if case.place is Place.CALL]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("part", nargs="*", type=Part, default=list(Part), help=f"of {', '.join(Part)}; default: all")
     parser.add_argument("--signals", type=int, default=200, help="how many graders to kill, and to interrupt")
     parser.add_argument("--runs", type=int, default=1, help="how often to run all faults")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "faults.md")
     arguments = parser.parse_args()
     lost: list[str] = []
-    parts: list[str] = []
-    for part in (
-        lambda: survived(arguments.runs, lost),
-        lambda: without_fork(lost),
-        control,
-        lambda: state(arguments.signals, lost),
-        opened,
-    ):
-        lines = list(part())
-        parts += [*lines, ""]
-        print("\n".join(lines), flush=True)
-    arguments.output.write_text("\n".join([*heading(), *parts]).rstrip() + "\n", encoding="utf-8")
+    write = {
+        Part.SURVIVED: lambda: survived(arguments.runs, lost),
+        Part.WITHOUT_FORK: lambda: without_fork(lost),
+        Part.CONTROL: control,
+        Part.STATE: lambda: state(arguments.signals, lost),
+        Part.OPENED: opened,
+    }
+    for part in arguments.part:
+        lines = "\n".join(write[part]()).rstrip()
+        print(lines, flush=True)
+        _replace(arguments.output, part, lines)
     for line in lost:
         print(f"not survived: {line}", file=sys.stderr)
     return 1 if lost else 0
+
+
+def _replace(report: Path, part: Part, lines: str) -> None:
+    """Write the report with this part in it; the others stay as they are."""
+    old = report.read_text(encoding="utf-8") if report.exists() else ""
+    parts = {text.partition("\n")[0]: text.rstrip() for text in old.split("\n## ")[1:]}
+    parts[TITLES[part]] = f"{TITLES[part]}\n\n{lines}"
+    ordered = [f"## {parts[title]}" for title in TITLES.values() if title in parts]
+    report.write_text("\n\n".join(["\n".join(heading()).rstrip(), *ordered]) + "\n", encoding="utf-8")
 
 
 def heading() -> list[str]:
@@ -112,8 +142,6 @@ def without_fork(lost: list[str]) -> Iterator[str]:
     runs = _run(IN_A_CALL, WITHOUT_FORK)
     problems = _problems(runs)
     lost += [f"without fork: {problem}" for problem in problems]
-    yield "## Without fork"
-    yield ""
     yield f"The same in a call, with an interpreter for each exercise: {_count(runs)} survived."
     yield from (f"- {problem}" for problem in problems)
 
@@ -127,8 +155,6 @@ def control() -> Iterator[str]:
     passed = {
         outcome.case.fault.name for run in runs for outcome in run.outcomes if outcome.status == Status.PASSED
     }
-    yield "## The control: the same cheating against plain pytest"
-    yield ""
     yield "Wrong code, beside a test that imports it and a reference: what an ordinary course hands out."
     yield ""
     yield "| wrong code that | plain pytest | the grader |"
@@ -142,8 +168,6 @@ def control() -> Iterator[str]:
 
 def state(count: int, lost: list[str]) -> Iterator[str]:
     """Graders that are killed, and that are interrupted, at random moments."""
-    yield "## Killed and interrupted"
-    yield ""
     yield "| signal | graders | when it fell | texts kept | verdicts kept | lost or left | nothing left after |"
     yield "|---|---|---|---|---|---|---|"
     for number in (signal.SIGKILL, signal.SIGINT):
@@ -160,8 +184,6 @@ def state(count: int, lost: list[str]) -> Iterator[str]:
 
 def opened() -> Iterator[str]:
     """What is no longer survived when one layer of protection is left out."""
-    yield "## What opens when a protection is off"
-    yield ""
     yield "Each layer left out alone, the faults in a call. What stands here is why the layer is there."
     for layers in (*((layer,) for layer in Layer), (Layer.LANDLOCK, Layer.GUARD), (Layer.SECCOMP, Layer.GUARD)):
         runs = _run(IN_A_CALL, {WITHOUT: ",".join(layers)})
