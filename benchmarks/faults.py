@@ -60,7 +60,7 @@ IN_A_CALL = [case for case in CASES if case.place is Place.CALL]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("part", nargs="*", type=Part, default=list(Part), help=f"of {', '.join(Part)}; default: all")
+    parser.add_argument("part", nargs="*", type=Part, default=list(Part), help=f"of {', '.join(Part)} (all)")
     parser.add_argument("--signals", type=int, default=200, help="how many graders to kill, and to interrupt")
     parser.add_argument("--runs", type=int, default=1, help="how often to run all faults")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "faults.md")
