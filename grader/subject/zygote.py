@@ -98,10 +98,10 @@ def _not_left_alone(control: socket.socket, scratch: str) -> Iterator[None]:
 
 
 def _receive(control: socket.socket) -> list[int] | None:
-    """The descriptors for the next child, or None where the supervisor is gone."""
+    """The descriptors for the next child, or None where the supervisor is gone or no more can be opened."""
     with suppress(ConnectionResetError):  # it was killed before it had read all that we told it
         start, descriptors, _, _ = socket.recv_fds(control, len(START), 3)
-        if start == START:
+        if start == START and len(descriptors) == 3:
             return descriptors
     return None
 

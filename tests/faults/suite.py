@@ -221,7 +221,7 @@ def run(repository: Repository, environment: Mapping[str, str]) -> Run:
     if done.returncode != 1:
         problems.append(f"the exit code is {done.returncode}")
     if done.stderr:
-        problems.append(f"on stderr: {done.stderr[-300:]}")
+        problems.append(f"on stderr: {done.stderr.strip().splitlines()[-1]}")
     if repository.digest() != before:
         problems.append("files of the repository were changed")
     if {name: _verdicts(results[name]) for name in repository.healthy} != control:
