@@ -15,8 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-MAX_NOTED = 20
-MAX_LENGTH = 300
+from grader.frames import MAX_ATTEMPT, MAX_ATTEMPTS
+
+# What the line number takes of an attempt's length, at most.
+LINE_LENGTH = 40
 # In the repository, what nobody may read who is being graded. The rest of it is open to them anyway.
 HIDDEN = ("solutions", "tutor", ".git", ".grader")
 # Between the code and the system call, where a change of the process is asked for.
@@ -141,8 +143,8 @@ class Guard:
         raise error(number, f"your code may not {act} while it is graded")
 
     def _note(self, act: str, line: int) -> None:
-        note = f"{act[: MAX_LENGTH - 40]} (line {line})"
-        if note not in self.noted and len(self.noted) < MAX_NOTED:
+        note = f"{act[: MAX_ATTEMPT - LINE_LENGTH]} (line {line})"
+        if note not in self.noted and len(self.noted) < MAX_ATTEMPTS:
             self.noted.append(note)
 
     def _line(self) -> int | None:
