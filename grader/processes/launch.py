@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
 PREFIX = "gpt-kata-"
 ABANDONED_AFTER_SECONDS = 3600.0
+LAST_RUNS_SECONDS = 5.0
 
 
 class Child:
@@ -113,7 +114,7 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        remove_tree(self.scratch)  # the zygote did that, unless it was killed
+        _remove_scratch(self.scratch)  # the zygote did that, unless it was killed
         _remove_abandoned()
 
     def _boot(self) -> None:
@@ -219,7 +220,7 @@ class Spares:
         for process in left:
             ProcessTree(process.pid).kill()
             process.wait()
-        remove_tree(self.scratch)
+        _remove_scratch(self.scratch)
         _remove_abandoned()
 
     def _await_end(self, process: subprocess.Popen[bytes], child: Child) -> None:
@@ -242,6 +243,15 @@ class Spares:
 
 def _new_scratch() -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove it although other threads may use it: their processes are gone, so their runs are ending too."""
+    give_up = time.monotonic() + LAST_RUNS_SECONDS
+    remove_tree(folder)
+    while folder.exists() and time.monotonic() < give_up:
+        time.sleep(0.01)
+        remove_tree(folder)
 
 
 def _remove_abandoned() -> None:

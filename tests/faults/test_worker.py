@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from grader.catalogue import Exercise
+from grader.processes import launch
 from grader.processes.launch import Launcher
 from grader.processes.supervise import Cancelled, run
 from grader.records import ExerciseResult, Status
@@ -18,6 +19,7 @@ from grader.session import Session
 from grader.sources import read_subject
 from grader.state.store import Store
 from grader.subject.job import Limits
+from grader.subject.scratch import remove_tree
 from grader.variants import job_for, variant_sources
 from grader.worker import Worker
 from tests.grader.conftest import SOLUTION
@@ -152,6 +154,22 @@ def test_closing_ends_what_runs(
     wait_for_run_of(store, ENDLESS)
     worker.close()
     assert not any(Path(folder).exists() for folder in subject_processes.scratch.iterdir())
+
+
+def test_a_run_that_is_still_ending_cannot_keep_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It removes its own part of it meanwhile: what the one finds, the other takes away."""
+    tries: list[Path] = []
+
+    def fail_twice(folder: Path) -> None:
+        tries.append(folder)
+        if len(tries) > 2:
+            remove_tree(folder)
+
+    monkeypatch.setattr(launch, "remove_tree", fail_twice)
+    processes = launch.Spares(seed=17)
+    processes.close()
+    assert tries == [processes.scratch] * 3
+    assert not processes.scratch.exists()
 
 
 def test_a_cancelled_run_ends_its_process(exercise: Exercise, subject_processes: Launcher) -> None:
