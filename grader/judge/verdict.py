@@ -11,11 +11,8 @@ from grader.judge.compare import first_difference
 from grader.judge.picture import picture
 from grader.outline import Outline
 from grader.records import Array, CheckResult, CheckRun, Ending, ExerciseResult, Failure, Place, Status, SubjectRun
-from grader.subject.agreed import IMPORT_CHECK
+from grader.subject.agreed import IMPORT_CHECK, OUT_OF_SIGHT
 from grader.text import shorten
-
-# Not forbidden for what they are: see grader/subject/forbid.py.
-OUT_OF_SIGHT = ("threading", "torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module")
 
 # How the error of `from exercises.ex00_tensors import …` ends.
 IMPORT_BY_FOLDER = re.compile(r"exercises([/\\]+\w+\.py)?'$")

@@ -27,6 +27,7 @@ SYSTEM_READABLE = (
     "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
     "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
 )  # fmt: skip
+SET_NO_NEW_PRIVILEGES = 38
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITIES_VERSION = 0x20080522
 
@@ -40,6 +41,7 @@ def confine(scratch: Path, limits: Limits, seconds: float) -> None:
         set_limits(limits, seconds)
     if sys.platform != "linux":
         return
+    gain_no_privileges()
     if is_wanted(Layer.LANDLOCK):
         with contextlib.suppress(OSError):
             landlock.restrict(readable_folders(), [scratch, Path("/dev/null")])
@@ -78,6 +80,12 @@ def set_limits(limits: Limits, seconds: float) -> None:
     for what, ceiling in ceilings.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (ceiling, ceiling))
+
+
+def gain_no_privileges() -> None:
+    """From now on no program that is started may have more privileges than this process: the kernel wants that
+    before an ordinary user's process may restrict itself."""
+    ctypes.CDLL(None).prctl(SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 
 def drop_privileges() -> None:

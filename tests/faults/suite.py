@@ -27,7 +27,7 @@ import pytest
 
 from grader import catalogue
 from tests.faults.table import FAULTS, Fault, Kind, Place
-from tests.grader.conftest import PROBES, SOLUTION
+from tests.grader.conftest import HINTS, PROBES, SOLUTION
 
 ROOT = Path(__file__).resolve().parents[2]
 # What takes minutes and depends little on the version of Python runs on one of them.
@@ -36,16 +36,11 @@ on_the_oldest = pytest.mark.skipif(not IS_OLDEST, reason="takes minutes; runs on
 BODY = "return x * 2"
 # Stands in the solutions only: what code that looks for the reference looks for.
 HIDDEN_COMMENT = "    # What a reader of the solution should see, and a learner should not.\n"
-TUTOR = """
+TUTOR = f"""
 title = "Faults"
 minutes = 1
 
-[hints]
-double = ["one", "two", "three"]
-total = ["one", "two", "three"]
-"Counter.__init__" = ["one", "two", "three"]
-"Counter.add" = ["one", "two", "three"]
-
+{HINTS}
 [[mistake]]
 name = "tripled"
 find = "x * 2"

@@ -73,16 +73,19 @@ def test_counter(subject, draw, observe):
     observe.outcome("negative", counter.add, -3, mentions=("-3",))
 """
 
-TUTOR = '''
-title = "Mini"
-minutes = 5
-
+HINTS = """
 [hints]
 double = ["one", "two", "three"]
 total = ["one", "two", "three"]
 "Counter.__init__" = ["one", "two", "three"]
 "Counter.add" = ["one", "two", "three"]
+"""
 
+TUTOR = f'''
+title = "Mini"
+minutes = 5
+
+{HINTS}
 [forbidden]
 double = ["sum", "AdamW", "clip_grad_norm_"]
 "*" = ["tiktoken"]
