@@ -199,8 +199,10 @@ def doctor() -> int:
     page = _page()
     catalogue = _catalogue()
     with _store() as store, _launcher(0) as launcher:
-        for line in findings(ROOT, catalogue, store, launcher):
+        for line, more in findings(ROOT, catalogue, store, launcher):
             page.line(line)
+            if more:
+                page.line(more, indent=2)
     return 0
 
 

@@ -15,20 +15,25 @@ from grader.protections import as_line, attempt_all
 from grader.state.store import Store
 
 
-def findings(root: Path, exercises: tuple[Exercise, ...], store: Store, launcher: Launcher) -> Iterator[str]:
-    """One line for each thing looked at."""
-    yield f"{'python':<16} {platform.python_version()}  {sys.executable}"
-    yield f"{'system':<16} {platform.platform()}"
+def findings(
+    root: Path, exercises: tuple[Exercise, ...], store: Store, launcher: Launcher
+) -> Iterator[tuple[str, str]]:
+    """A line for each thing looked at, and for some what more is to be said of it."""
+    yield f"{'python':<16} {platform.python_version()}", sys.executable
+    yield f"{'system':<16} {platform.platform()}", ""
     for name in map(requirement_name, requirements([])):
-        yield f"{name:<16} {_version(name)}"
+        yield f"{name:<16} {_version(name)}", ""
     mistakes = sum(len(exercise.mistakes) for exercise in exercises)
-    yield f"exercises        {len(exercises)}, with {mistakes} known mistakes"
-    yield f"progress         {store.problem or f'{len(store.attempts())} texts kept'}"
-    yield f"processes        {'forked' if isinstance(launcher, Zygote) else 'a new interpreter each'}"
+    yield f"exercises        {len(exercises)}, with {mistakes} known mistakes", ""
+    yield (
+        f"progress         {'not kept' if store.problem else f'{len(store.attempts())} texts kept'}",
+        store.problem,
+    )
+    yield f"processes        {'forked' if isinstance(launcher, Zygote) else 'a new interpreter each'}", ""
     protections = attempt_all(launcher, root, Path(exercises[0].solution.path))
     for protection in protections:
-        yield f"{protection.name:<16} {protection.value:<13} {protection.detail}"
-    yield as_line({protection.name: protection.value for protection in protections})
+        yield f"{protection.name:<16} {protection.value}", protection.detail
+    yield as_line({protection.name: protection.value for protection in protections}), ""
 
 
 def _version(package: str) -> str:
