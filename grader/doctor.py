@@ -25,10 +25,8 @@ def findings(
         yield f"{name:<16} {_version(name)}", ""
     mistakes = sum(len(exercise.mistakes) for exercise in exercises)
     yield f"exercises        {len(exercises)}, with {mistakes} known mistakes", ""
-    yield (
-        f"progress         {'not kept' if store.problem else f'{len(store.attempts())} texts kept'}",
-        store.problem,
-    )
+    kept = len(store.attempts())
+    yield f"progress         {'not kept' if store.problem else f'{kept} texts kept'}", store.problem
     yield f"processes        {'forked' if isinstance(launcher, Zygote) else 'a new interpreter each'}", ""
     protections = attempt_all(launcher, root, Path(exercises[0].solution.path))
     for protection in protections:
