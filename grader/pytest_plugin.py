@@ -27,7 +27,7 @@ from grader.records import CheckResult, CheckRun, Ending, Status, SubjectRun
 from grader.sources import Subject, Unreadable, read_subject
 from grader.subject.agreed import IMPORT_CHECK
 from grader.subject.draw import Draw
-from grader.subject.forbid import ForbiddenCall, forbidding
+from grader.subject.forbid import ForbiddenCall, forbidding, packages_refused
 from grader.subject.job import Limits, Source
 from grader.subject.loading import importable
 from grader.subject.observe import Observe
@@ -113,7 +113,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     files = frozenset(source.path for source in subject.sources.values())
     outcome: object = None
     try:
-        with forbidding(operations, job.forbidden_packages):
+        with packages_refused(job.forbidden_packages), forbidding(operations):
             outcome = yield
         recorded = all_observations(*arguments["_fixtures"])
         actual = CheckRun(pyfuncitem.name, Ending.RETURNED, recorded)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 from grader.catalogue import Check, Exercise
 from grader.judge.compare import first_difference
+from grader.judge.explain import explanation
 from grader.judge.picture import picture
 from grader.outline import Outline
 from grader.records import Array, CheckResult, CheckRun, Ending, ExerciseResult, Failure, Place, Status, SubjectRun
 from grader.subject.agreed import IMPORT_CHECK, OUT_OF_SIGHT
 from grader.text import shorten
-
-# How the error of `from exercises.ex00_tensors import …` ends.
-IMPORT_BY_FOLDER = re.compile(r"exercises([/\\]+\w+\.py)?'$")
 
 
 def judge(
@@ -113,19 +110,7 @@ def _status_and_message(
             f"The test cannot go on with what `{check.function}` gave back ({kind}: {what}).",
         )
     said = f"{kind}: {what}" if what else kind
-    return Status.RAISED, "\n".join([said, *_why_here(kind, what)])
-
-
-def _why_here(kind: str, what: str) -> list[str]:
-    """What one has to know to understand an error that comes from being graded."""
-    if kind in ("PermissionError", "ModuleNotFoundError") and IMPORT_BY_FOLDER.search(what):
-        return ["Import from the file beside yours, with a dot before its name: `from .ex00_tensors import …`."]
-    if kind == "PermissionError":
-        return [
-            "While it is graded, your code can read Python's libraries and write to its working folder. "
-            "Nothing else is needed: a file name without a folder is in the working folder."
-        ]
-    return []
+    return Status.RAISED, "\n".join(filter(None, [said, explanation(kind, what)]))
 
 
 def place_of(function: str, file: str, theirs: Outline) -> Place | None:

@@ -8,12 +8,5 @@ TRACE_FILE = "where.txt"
 READY = b"\n"
 # What the supervisor sends to the zygote, together with descriptors, to have one child more.
 START = b"+"
-# What runs there is out of sight of the watch on forbidden operations, so it may not be used while there are any:
-# the name that a learner knows it by, and the function in which it begins.
-OUT_OF_SIGHT = {
-    "threading": "threading.Thread.start",
-    "torch.compile": "torch.compile",
-    "torch.jit.script": "torch.jit.script",
-    "torch.jit.trace": "torch.jit.trace",
-    "torch.jit.trace_module": "torch.jit.trace_module",
-}
+# What these make runs out of sight of the watch on forbidden operations: where there is one, they are refused.
+OUT_OF_SIGHT = ("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module")

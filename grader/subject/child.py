@@ -36,7 +36,8 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
     try:
         scratch = Path(work.scratch)
         os.chdir(scratch)
-        os.environ["TMPDIR"] = tempfile.tempdir = work.scratch
+        tempfile.tempdir = work.scratch
+        os.environ |= {"TMPDIR": work.scratch, "MPLCONFIGDIR": work.scratch, "MPLBACKEND": "agg"}
         channel = _out_of_the_way(channel)
         trace = Path(TRACE_FILE).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
         faulthandler.enable(trace)

@@ -1,41 +1,60 @@
 """Forbidden built-ins: while a probe runs, calling what the learner is to write ends the check.
 
 Each is recognised by what it is rather than by the name under which it was reached. Operations are seen where
-torch dispatches them, so an alias, a method, `torch.ops` and a module that wraps them all count. What torch
-writes in Python, such as an optimizer, is given other code for as long as the probe runs, so every alias of it
-and every subclass count. Packages are refused at import.
+torch dispatches them, in every thread, so an alias, a method, `torch.ops` and a module that wraps them all count.
+What torch writes in Python, such as an optimizer, is given other code for as long as the probe runs, so every
+alias of it and every subclass count. Packages are refused at import.
 """
 
 from __future__ import annotations
 
+import _thread
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
 from importlib.abc import MetaPathFinder
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from torch.overrides import TorchFunctionMode
 
 from grader.subject.agreed import OUT_OF_SIGHT
+
+# With these of `_thread` every thread of Python's starts. Which of them there are depends on its version.
+STARTS_THREAD = ("start_new_thread", "start_new", "start_joinable_thread")
 
 
 class ForbiddenCall(BaseException):
     """Not an `Exception`, so that a learner's own `except Exception` does not swallow it."""
 
 
-class _Operations(TorchFunctionMode):
-    def __init__(self, names: frozenset[str]) -> None:
-        super().__init__()
-        self.names = names
+@dataclass
+class _Now:
+    """Which operations are forbidden at the moment, in every thread, and the calls that were refused."""
 
+    operations: frozenset[str] = frozenset()
+    refused: list[ForbiddenCall] = field(default_factory=list)
+
+
+_now = _Now()
+
+
+def refuse(name: str) -> NoReturn:
+    """Raise `ForbiddenCall`, and keep it for the end of the block: it may be swallowed, or end a thread only."""
+    _now.refused.append(ForbiddenCall(name))
+    raise _now.refused[-1]
+
+
+class _Operations(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = operation_name(func)
-        if name in self.names:
-            raise ForbiddenCall(name)
+        if name in _now.operations:
+            refuse(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -45,7 +64,7 @@ class _Packages(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
         if fullname.partition(".")[0] in self.names:
-            raise ForbiddenCall(fullname)
+            refuse(fullname)
 
 
 def operation_name(func: Any) -> str:
@@ -58,23 +77,68 @@ def operation_name(func: Any) -> str:
 
 
 @contextmanager
-def forbidding(operations: Sequence[str], packages: Sequence[str] = ()) -> Iterator[None]:
-    """Within the block, raise `ForbiddenCall` where one of these is called or imported."""
-    with _refusing(packages) if packages else nullcontext():
-        with _disabling(operations):
-            with _Operations(frozenset(name.strip("_") for name in operations)) if operations else nullcontext():
-                yield
+def forbidding(operations: Sequence[str]) -> Iterator[None]:
+    """Within the block, raise `ForbiddenCall` where one of these is called, and at its end if that was swallowed.
+
+    What torch writes in Python counts too: its functions and classes of these names.
+    """
+    before, _now.operations = _now.operations, frozenset(name.strip("_") for name in operations)
+    _now.refused.clear()
+    try:
+        with ExitStack() as watch:
+            if operations:
+                written_in_python = [(function, name) for name in operations for function in python_functions(name)]
+                watch.enter_context(_code_exchanged(written_in_python))
+                watch.enter_context(kept_in_sight())
+                watch.enter_context(_Operations())
+            yield
+    finally:
+        _now.operations = before
+        if _now.refused:
+            raise _now.refused[0]
 
 
-def _disabling(names: Sequence[str]) -> AbstractContextManager[None]:
-    """Within the block, torch's own Python functions and classes of these names raise `ForbiddenCall`."""
-    found = [(function, name) for name in names for function in python_functions(name)]
-    return _code_exchanged([*found, *_ways_out_of_sight()] if names else [])
+@contextmanager
+def kept_in_sight() -> Iterator[None]:
+    """Within the block, nothing can be made that would run out of sight of the watch, now or later.
+
+    Code cannot be compiled; threads that start are watched for as long as they live.
+    """
+    _watch_new_threads()
+    with _code_exchanged([(_function(name), name) for name in OUT_OF_SIGHT]):
+        yield
 
 
-def compiling_refused() -> AbstractContextManager[None]:
-    """Within the block, nothing can be compiled that would later run out of sight. Threads may be started."""
-    return _code_exchanged([way for way in _ways_out_of_sight() if way[1] != "threading"])
+@contextmanager
+def packages_refused(packages: Sequence[str]) -> Iterator[None]:
+    """Within the block, raise `ForbiddenCall` where one of these is imported."""
+    finder = _Packages(frozenset(packages))
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in finder.names}
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        sys.modules.update(hidden)
+
+
+@cache
+def _watch_new_threads() -> None:
+    """See the operations of every thread that starts from now on. Torch itself watches one thread only."""
+    starts = [getattr(_thread, name) for name in STARTS_THREAD if hasattr(_thread, name)]
+    for module in (_thread, threading):
+        for alias, value in list(vars(module).items()):
+            if any(value is start for start in starts):
+                setattr(module, alias, partial(_start_in_sight, value))
+
+
+def _start_in_sight(start: Callable[..., Any], function: Callable[..., Any], *rest: Any, **options: Any) -> Any:
+    return start(partial(_in_sight, function), *rest, **options)
+
+
+def _in_sight(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    with _Operations():
+        return function(*arguments, **named)
 
 
 @contextmanager
@@ -110,40 +174,25 @@ def python_functions(name: str) -> list[FunctionType]:
 
 
 @cache
-def _ways_out_of_sight() -> list[tuple[FunctionType, str]]:
-    """The functions of `OUT_OF_SIGHT`, each with the name that a learner knows it by."""
-    found = []
-    for name, where in OUT_OF_SIGHT.items():
-        innermost = inspect.unwrap(pkgutil.resolve_name(where))
-        assert isinstance(innermost, FunctionType)
-        found.append((innermost, name))
-    return found
+def _function(name: str) -> FunctionType:
+    """The innermost function of this full name, which every wrapper and every alias ends in."""
+    innermost = inspect.unwrap(pkgutil.resolve_name(name))
+    assert isinstance(innermost, FunctionType)
+    return innermost
 
 
 def _refusal(name: str, cells: int) -> CodeType:
-    """The code of a function that only raises `ForbiddenCall`, for one with this number of closure cells."""
+    """The code of a function that only refuses, for one with this number of closure cells."""
     names = [f"cell_{number}" for number in range(cells)]
     text = (
         f"def outer({', '.join(names)}):\n"
-        "    def refuse(*args, **kwargs):\n"
-        f"        from {__name__} import ForbiddenCall\n"
-        f"        raise ForbiddenCall({name!r})\n"
+        "    def refusing(*args, **kwargs):\n"
+        f"        from {__name__} import refuse\n"
+        f"        refuse({name!r})\n"
         f"        {'; '.join(names) or 'pass'}\n"
-        "    return refuse\n"
+        "    return refusing\n"
     )
     scope: dict[str, Any] = {}
     exec(text, scope)
     code: CodeType = scope["outer"](*names).__code__
     return code
-
-
-@contextmanager
-def _refusing(packages: Sequence[str]) -> Iterator[None]:
-    finder = _Packages(frozenset(packages))
-    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in finder.names}
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-        sys.modules.update(hidden)

@@ -22,7 +22,7 @@ import torch
 from grader.records import CheckRun, Ending, Failure, Observation, Place
 from grader.subject.agreed import IMPORT_CHECK
 from grader.subject.draw import Draw, derive
-from grader.subject.forbid import ForbiddenCall, compiling_refused, forbidding
+from grader.subject.forbid import ForbiddenCall, forbidding, kept_in_sight, packages_refused
 from grader.subject.job import Job
 from grader.subject.loading import importable, run_source
 from grader.subject.observe import Observe, error_types
@@ -42,13 +42,13 @@ def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
     The first result is that of the import itself, named `IMPORT_CHECK`; if it failed it is the only one.
     """
     files = frozenset(source.path for source in job.sources.values())
-    with importable(PACKAGE, job.sources), forbidding((), job.forbidden_packages):
+    with importable(PACKAGE, job.sources), packages_refused(job.forbidden_packages):
         probes = run_source("probes", job.probes)
         surroundings = Surroundings.now()
         start = perf_counter()
         ending, failure, subject = Ending.RETURNED, None, None
         try:
-            with compiling_refused() if job.forbidden_operations else nullcontext():
+            with kept_in_sight() if job.forbidden_operations else nullcontext():
                 subject = importlib.import_module(f"{PACKAGE}.{job.exercise}")
         except BaseException as error:
             ending, failure = describe(error, files)

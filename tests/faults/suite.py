@@ -23,16 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from grader import catalogue
 from tests.faults.table import FAULTS, Fault, Kind, Place
 from tests.grader.conftest import HINTS, PROBES, SOLUTION
 
 ROOT = Path(__file__).resolve().parents[2]
-# What takes minutes and depends little on the version of Python runs on one of them.
-IS_OLDEST = sys.version_info[:2] == (3, 11)
-on_the_oldest = pytest.mark.skipif(not IS_OLDEST, reason="takes minutes; runs on Python 3.11")
 BODY = "return x * 2"
 # Stands in the solutions only: what code that looks for the reference looks for.
 HIDDEN_COMMENT = "    # What a reader of the solution should see, and a learner should not.\n"

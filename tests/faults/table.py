@@ -763,8 +763,51 @@ FORBIDDEN = (
         Kind.FORBIDDEN,
         "",
         ("", "forbidden", ""),
-        "`threading`",
+        "`sum`",
         result="[t := _threading.Thread(target=lambda: x.sum()), t.start(), t.join()] and x * 2",
+    ),
+    Fault(
+        "forbidden in a thread that was there before",
+        Kind.FORBIDDEN,
+        "global pool\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1); pool.submit(abs, 1).result()",
+        ("forbidden", "forbidden", ""),
+        "`sum`",
+        result="pool.submit(torch.sum, x).result() * 0 + x * 2",
+    ),
+    Fault(
+        "forbidden in a thread past the module for it",
+        Kind.FORBIDDEN,
+        "global start, results\nfrom _thread import start_new_thread as start\n"
+        "import queue\nresults = queue.Queue()",
+        ("forbidden", "forbidden", ""),
+        "`sum`",
+        result="[start(lambda: results.put(x.sum()), ()), results.get(timeout=1)] and x * 2",
+    ),
+    Fault(
+        "forbidden in a thread of another kind",
+        Kind.FORBIDDEN,
+        "global done, Bare\ndone = _threading.Event()\nclass Bare(_threading.Thread):\n"
+        "    def _bootstrap_inner(self):\n        self._started.set()\n"
+        "        try: torch.ones(3).sum()\n        finally: done.set()",
+        ("forbidden", "forbidden", ""),
+        "`sum`",
+        result="[Bare().start(), done.wait(1)] and x * 2",
+    ),
+    Fault(
+        "forbidden, with the refusal swallowed",
+        Kind.FORBIDDEN,
+        "try: torch.ones(3).sum()\nexcept BaseException: pass",
+        ("", "forbidden", ""),
+        "`sum`",
+    ),
+    Fault(
+        "threads that do nothing forbidden",
+        Kind.FORBIDDEN,
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(2) as pool: list(pool.map(torch.exp, [torch.ones(2)] * 4))\n"
+        "t = _threading.Thread(target=abs, args=(1,)); t.start(); t.join()",
+        ("passed", "passed", "passed"),
     ),
     Fault(
         "forbidden in code that torch compiles",

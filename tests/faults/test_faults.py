@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from tests.faults.suite import CASES, IS_OLDEST, Case, Run, on_the_oldest, run_all
+from tests.faults.suite import CASES, Case, Run, run_all
 from tests.faults.table import FAULTS, Fault, Kind, Place
+from tests.grader.conftest import IS_OLDEST, on_the_oldest
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's"),

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.naive import TAMPERINGS, against_pytest
-from tests.faults.suite import Case, on_the_oldest, run_all
+from tests.faults.suite import Case, run_all
 from tests.faults.table import Fault, Kind, Place
+from tests.grader.conftest import on_the_oldest
 
 pytestmark = on_the_oldest
 

@@ -16,8 +16,7 @@ from grader import frames
 from grader.records import CheckRun, Ending, ExerciseResult, Observation, Status
 from grader.subject.agreed import IMPORT_CHECK
 from tests.faults.mutations import CHECKS, UGLY, WRONG, framed, nested, parts
-from tests.faults.suite import on_the_oldest
-from tests.grader.conftest import SOLUTION
+from tests.grader.conftest import SOLUTION, on_the_oldest
 
 pytestmark = on_the_oldest
 

@@ -18,6 +18,9 @@ from grader.records import ExerciseResult
 from grader.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
+# What takes minutes and depends little on the version of Python runs on one of them.
+IS_OLDEST = sys.version_info[:2] == (3, 11)
+on_the_oldest = pytest.mark.skipif(not IS_OLDEST, reason="takes minutes; runs on Python 3.11")
 
 SOLUTION = '''"""A small exercise."""
 

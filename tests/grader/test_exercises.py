@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from grader import catalogue
 from grader.matrix import Matrix, matrix
 from grader.processes.launch import Launcher, launcher
 
-from .conftest import ROOT
+from .conftest import IS_OLDEST, ROOT
 
 EXERCISES = {exercise.id: exercise for exercise in catalogue.load(ROOT)}
 SEED = 17
@@ -18,9 +19,11 @@ SEED = 17
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_mistake_is_seen_and_told_apart_and_every_equivalent_passes(name: str) -> None:
+    """On other Pythons than the oldest the equivalents only: the mistakes take minutes, and depend little on it."""
+    exercise = EXERCISES[name]
     started: Launcher = launcher(SEED)
     try:
-        result: Matrix = matrix(EXERCISES[name], started, SEED)
+        result: Matrix = matrix(exercise if IS_OLDEST else replace(exercise, mistakes=()), started, SEED)
     finally:
         started.close()
     assert [row for row in result.mistakes if not row.good] == []

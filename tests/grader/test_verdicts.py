@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -152,7 +153,38 @@ def test_a_file_that_is_out_of_reach_is_explained(grade: Grade) -> None:
 def test_an_import_by_the_name_of_the_folder_is_explained(grade: Grade) -> None:
     check = first(grade("from exercises.ex00_mini import total\n" + SOLUTION))
     assert check.status is Status.RAISED
-    assert "with a dot before its name" in check.message
+    assert "put a dot before its name" in check.message
+
+
+@pytest.mark.parametrize(
+    ("body", "explained"),
+    [
+        ("open(__file__).read()", "cannot be opened while your code is graded"),
+        ("open('story.txt').read()", "in an empty working folder"),
+        ("open('/etc/passwd').read()", "can read Python's libraries and write to its working folder"),
+        ("import multiprocessing; multiprocessing.Queue()", "num_workers=0"),
+        ("x.share_memory_()", "num_workers=0"),
+        ("list(torch.utils.data.DataLoader(x, num_workers=2))", "num_workers=0"),
+        ("breakpoint()\n    x = x * 1", "--pdb"),
+        ("input('Go on? ')", "--pdb"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's")
+def test_what_comes_from_being_graded_is_explained(grade: Grade, body: str, explained: str) -> None:
+    check = first(grade(with_body(f"{body}\n    return x * 2")))
+    assert check.status is Status.RAISED
+    assert explained in check.message
+    assert check.place is not None
+
+
+def test_libraries_that_look_around_are_not_reported(grade: Grade) -> None:
+    result = grade(
+        with_body(
+            "import matplotlib.pyplot as plt, platform; plt.plot(x); plt.show(); platform.processor(); return x * 2"
+        )
+    )
+    assert result.status is Status.PASSED
+    assert result.attempts == ()
 
 
 def test_too_much_memory_is_a_limit(grade: Grade) -> None:

@@ -1,0 +1,208 @@
+"""Right code passes with whatever habits its author has, and nothing is held against it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from grader.records import ExerciseResult, Status
+
+from .conftest import SOLUTION
+
+Grade = Callable[[str], ExerciseResult]
+HABITS = """\
+# a progress bar
+from tqdm import tqdm
+for _ in tqdm(range(3)): pass
+
+# logging
+import logging
+logging.basicConfig(level=logging.INFO)
+logging.info('begun')
+
+# asyncio
+import asyncio
+async def one(): return 1
+asyncio.run(one())
+
+# a pool of threads
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(2) as pool: list(pool.map(torch.exp, [torch.ones(2)] * 4))
+
+# a timer
+import threading
+later = threading.Timer(10, print)
+later.start()
+later.cancel()
+
+# a DataLoader
+list(torch.utils.data.DataLoader(torch.arange(6), batch_size=2, shuffle=True))
+
+# temporary files
+import tempfile
+with tempfile.TemporaryDirectory() as folder: open(folder + '/x', 'w').close()
+
+# torch.save
+torch.save({'weight': torch.ones(2)}, 'a.pt')
+torch.load('a.pt')
+
+# safetensors
+from safetensors.torch import load_file, save_file
+save_file({'a': torch.ones(2)}, 'a')
+load_file('a')
+
+# numpy on disk
+import numpy as np
+ids = np.memmap('ids', dtype='uint16', mode='w+', shape=(9,))
+ids[:] = 1
+ids.flush()
+
+# a database
+import sqlite3
+sqlite3.connect('a.db').execute('create table a(b)')
+
+# folders
+from pathlib import Path
+Path('d').mkdir(exist_ok=True)
+Path('d/x').write_text('x')
+list(Path().iterdir())
+
+# looking for files
+import os
+os.path.exists('../data'), os.path.expanduser('~'), os.getcwd(), list(os.walk('.'))
+
+# copies
+import shutil
+open('a', 'w').close()
+shutil.copy2('a', 'b')
+shutil.move('b', 'c')
+
+# pickle
+import copy, pickle
+pickle.loads(pickle.dumps(torch.ones(2)))
+copy.deepcopy(torch.nn.Linear(2, 2))
+
+# several threads in torch
+torch.set_num_threads(2)
+torch.ones(300, 300) @ torch.ones(300, 300)
+
+# one thread in torch
+torch.set_num_threads(1)
+
+# seeds
+import random, numpy
+random.seed(1)
+numpy.random.seed(1)
+torch.manual_seed(1)
+
+# deterministic algorithms
+torch.use_deterministic_algorithms(True)
+
+# options for printing
+torch.set_printoptions(precision=3, sci_mode=False)
+print(torch.ones(3))
+
+# another device
+torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+torch.backends.mps.is_available()
+
+# mixed precision
+with torch.autocast('cpu', dtype=torch.bfloat16): torch.ones(2, 2) @ torch.ones(2, 2)
+
+# anomaly detection
+with torch.autograd.detect_anomaly(): torch.ones(1, requires_grad=True).exp().backward()
+
+# torch.func
+torch.vmap(torch.exp)(torch.ones(3))
+torch.func.grad(torch.exp)(torch.ones(()))
+
+# checkpointing
+from torch.utils.checkpoint import checkpoint
+checkpoint(torch.nn.Linear(2, 2), torch.ones(1, 2, requires_grad=True), use_reentrant=False)
+
+# warnings
+import warnings
+warnings.filterwarnings('ignore')
+warnings.warn('careful')
+
+# source code
+import inspect
+inspect.getsource(torch.nn.Linear)
+inspect.getsource(total)
+
+# its own tests
+import doctest, sys
+doctest.testmod(sys.modules[__name__])
+
+# pytest
+import pytest
+with pytest.raises(ValueError): int('x')
+
+# measuring
+import cProfile, timeit, tracemalloc
+timeit.timeit('1', number=9)
+cProfile.run('1')
+tracemalloc.start()
+
+# memory
+import psutil, resource
+psutil.Process().memory_info()
+resource.getrusage(resource.RUSAGE_SELF)
+
+# the machine
+import os, platform, socket
+platform.platform(), platform.processor(), os.cpu_count(), socket.gethostname()
+
+# time
+import datetime, time, zoneinfo
+time.sleep(0.01)
+time.strftime('%c')
+datetime.datetime.now(zoneinfo.ZoneInfo('UTC'))
+
+# signals
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# settings
+import locale, sys
+locale.setlocale(locale.LC_ALL, '')
+sys.setrecursionlimit(10_000)
+sys.path.append('.')
+
+# much output
+for number in range(3000): print(number)
+
+# output elsewhere
+import contextlib, io
+with contextlib.redirect_stdout(io.StringIO()): print('quiet')
+
+# a handler at exit
+import atexit
+atexit.register(print, 'bye')
+
+# curves
+import matplotlib.pyplot as plt
+plt.plot([1, 2])
+plt.savefig('loss.png')
+plt.show()
+
+# colours
+from rich import print as show
+show('[red]loss')
+"""
+
+
+@pytest.mark.parametrize("habit", HABITS.split("\n\n"), ids=lambda habit: habit.partition("\n")[0][2:])
+def test_habits_change_nothing(grade: Grade, habit: str) -> None:
+    body = "return x * 2"
+    result = grade(SOLUTION.replace(body, textwrap.indent(f"{habit}\n{body}", "    ").strip()))
+    assert result.status is Status.PASSED, result.first_open
+    assert result.attempts == ()
+
+
+def test_all_of_them_at_import(grade: Grade) -> None:
+    result = grade(f"{SOLUTION}\n{HABITS}")
+    assert result.status is Status.PASSED, result.first_open
+    assert result.attempts == ()
