@@ -16,12 +16,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib.abc import MetaPathFinder
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from grader.subject.agreed import OUT_OF_SIGHT
 
@@ -50,12 +51,50 @@ def refuse(name: str) -> NoReturn:
     raise _now.refused[-1]
 
 
-class _Operations(TorchFunctionMode):
+def _refuse_forbidden(operation: Any) -> None:
+    name = getattr(operation, "__name__", "")
+    if _is_forbidden(name, _now.operations):
+        refuse(plain_name(name))
+
+
+@lru_cache(4096)
+def _is_forbidden(name: str, forbidden: frozenset[str]) -> bool:
+    return any(f"_{word}_" in f"_{plain_name(name)}_" for word in forbidden)
+
+
+def plain_name(name: str) -> str:
+    """`softmax` for that of F.softmax, of torch.special.softmax, and of torch.ops.aten._softmax.out.
+
+    What works in place, `gelu_`, is `gelu` too.
+    """
+    return name.partition(".")[0].strip("_").removeprefix("special_")
+
+
+class _Functions(TorchFunctionMode):
+    """Sees what Python calls, under the name that it has there."""
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = operation_name(func)
-        if name in _now.operations:
-            refuse(name)
+        _refuse_forbidden(func)
         return func(*args, **(kwargs or {}))
+
+
+class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees what is computed in the end, also within a call that torch makes back into Python, as for a gradient."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and importing torch's compiler would take a second
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        _refuse_forbidden(func)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _watching() -> Iterator[None]:
+    """Within the block, see the operations of this thread."""
+    with _Functions(), _Kernels():  # type: ignore[no-untyped-call]
+        yield
 
 
 class _Packages(MetaPathFinder):
@@ -67,20 +106,12 @@ class _Packages(MetaPathFinder):
             refuse(fullname)
 
 
-def operation_name(func: Any) -> str:
-    """The plain name of a torch operation: `softmax` for F.softmax, Tensor.softmax, torch.ops.aten._softmax.
-
-    What works in place, `gelu_`, is `gelu` too.
-    """
-    name = getattr(func, "__name__", "")
-    return str(name).partition(".")[0].strip("_").removeprefix("special_")
-
-
 @contextmanager
 def forbidding(operations: Sequence[str]) -> Iterator[None]:
     """Within the block, raise `ForbiddenCall` where one of these is called, and at its end if that was swallowed.
 
-    What torch writes in Python counts too: its functions and classes of these names.
+    `softmax` stands for every operation with that word in its name, such as log_softmax and _safe_softmax.
+    What torch writes in Python counts too: its functions and classes of exactly these names.
     """
     before, _now.operations = _now.operations, frozenset(name.strip("_") for name in operations)
     _now.refused.clear()
@@ -90,7 +121,7 @@ def forbidding(operations: Sequence[str]) -> Iterator[None]:
                 written_in_python = [(function, name) for name in operations for function in python_functions(name)]
                 watch.enter_context(_code_exchanged(written_in_python))
                 watch.enter_context(kept_in_sight())
-                watch.enter_context(_Operations())
+                watch.enter_context(_watching())
             yield
     finally:
         _now.operations = before
@@ -137,7 +168,7 @@ def _start_in_sight(start: Callable[..., Any], function: Callable[..., Any], *re
 
 
 def _in_sight(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    with _Operations():
+    with _watching():
         return function(*arguments, **named)
 
 

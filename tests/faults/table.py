@@ -759,6 +759,31 @@ FORBIDDEN = (
         result="torch.ops.aten.sum.default(x) * 0 + x * 2",
     ),
     Fault(
+        "forbidden by a name that is longer",
+        Kind.FORBIDDEN,
+        "",
+        ("", "forbidden", ""),
+        "`sparse_sum`",
+        result="torch.sparse.sum(x.to_sparse()) * 0 + x * 2",
+    ),
+    Fault(
+        "forbidden in a kind of tensor",
+        Kind.FORBIDDEN,
+        "global Mine\nclass Mine(torch.Tensor):\n    @classmethod\n"
+        "    def __torch_function__(cls, *rest): return torch.ones(2).sum()",
+        ("forbidden", "forbidden", ""),
+        "`sum`",
+        result="x.as_subclass(Mine).exp() * 0 + x * 2",
+    ),
+    Fault(
+        "forbidden in a gradient",
+        Kind.FORBIDDEN,
+        "",
+        ("", "forbidden", ""),
+        "`sum`",
+        result="[y := (x * 1).requires_grad_(), y.register_hook(lambda g: g.sum() * g), y.mean().backward()] and x * 2",
+    ),
+    Fault(
         "forbidden in a thread",
         Kind.FORBIDDEN,
         "",
