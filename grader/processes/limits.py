@@ -48,8 +48,9 @@ class Clock:
     _cpu_then: float = 0.0
 
     def is_over(self, now: float, cpu_seconds: Callable[[], float]) -> bool:
-        """Is the time up? `cpu_seconds` tells the processor time taken so far; it is asked past the limit only."""
-        if now <= self.start + self.seconds:
+        """Is the time up? `cpu_seconds` tells the processor time taken so far; it is asked from shortly before on."""
+        end = self.start + self.seconds
+        if now <= end - LOOK_SECONDS:
             return False
         if now > self.start + PATIENCE * self.seconds:
             return True
@@ -59,7 +60,7 @@ class Clock:
         had_its_time = cpu - self.cpu_at_first > FAIR_SHARE * self.seconds
         waits = self._looked_at is not None and cpu - self._cpu_then < LEAST_PROGRESS
         self._looked_at, self._cpu_then = now, cpu
-        return had_its_time or waits
+        return now > end and (had_its_time or waits)
 
 
 def over_limit(uses: Watched, limits: Limits) -> str | None:

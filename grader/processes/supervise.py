@@ -34,8 +34,8 @@ TRACE_HEAD = re.compile(r"^(?:Timeout \(|Fatal Python error: )", re.MULTILINE)
 LAST_WORDS_SECONDS = 3.0
 # How long a process that closed its channel may take to end before it is said that it did not.
 ENDING_SECONDS = 3.0
-# How long a process that was stopped by a signal gets to write down where, once it is let go on.
-TRACE_SECONDS = 0.3
+# How long a process that was stopped by a signal may take to write down where, once it is let go on.
+TRACE_SECONDS = 1.0
 
 
 class Cancelled(Exception):
@@ -179,9 +179,10 @@ class _Watch:
 
     def _cut_off(self, job: Job, runs: list[CheckRun], ending: Ending, reason: str) -> CheckRun:
         """The run of the check during which the process ended or was ended."""
-        if ending is Ending.TIMEOUT and self.tree.go_on():
-            time.sleep(TRACE_SECONDS)
-        place = _where(self.trace, job)
+        give_up = time.monotonic() + TRACE_SECONDS
+        stopped = ending is Ending.TIMEOUT and self.tree.go_on()
+        while (place := _where(self.trace, job)) is None and stopped and time.monotonic() < give_up:
+            time.sleep(POLL_SECONDS)
         failure = Failure((ending.value,), reason, (place,) if place else ())
         return CheckRun(_expected(job)[len(runs)], ending, (), failure)
 
