@@ -48,7 +48,7 @@ class Clock:
     _cpu_then: float = 0.0
 
     def is_over(self, now: float, cpu_seconds: Callable[[], float]) -> bool:
-        """Is the time up? `cpu_seconds` tells the processor time taken so far; it is asked from shortly before on."""
+        """Is the time up? `cpu_seconds` tells the processor time taken so far; it is asked from shortly before."""
         end = self.start + self.seconds
         if now <= end - LOOK_SECONDS:
             return False
