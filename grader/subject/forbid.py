@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from importlib.abc import MetaPathFinder
 from types import CodeType, FunctionType, ModuleType
@@ -36,10 +36,10 @@ class ForbiddenCall(BaseException):
 
 @dataclass
 class _Now:
-    """Which operations are forbidden at the moment, in every thread, and the calls that were refused."""
+    """Which operations are forbidden at the moment, in every thread, and the first call that was refused."""
 
     operations: frozenset[str] = frozenset()
-    refused: list[ForbiddenCall] = field(default_factory=list)
+    refused: ForbiddenCall | None = None
 
 
 _now = _Now()
@@ -47,8 +47,9 @@ _now = _Now()
 
 def refuse(name: str) -> NoReturn:
     """Raise `ForbiddenCall`, and keep it for the end of the block: it may be swallowed, or end a thread only."""
-    _now.refused.append(ForbiddenCall(name))
-    raise _now.refused[-1]
+    error = ForbiddenCall(name)
+    _now.refused = _now.refused or error
+    raise error
 
 
 def _refuse_forbidden(operation: Any) -> None:
@@ -114,7 +115,7 @@ def forbidding(operations: Sequence[str]) -> Iterator[None]:
     What torch writes in Python counts too: its functions and classes of exactly these names.
     """
     before, _now.operations = _now.operations, frozenset(name.strip("_") for name in operations)
-    _now.refused.clear()
+    _now.refused = None
     try:
         with ExitStack() as watch:
             if operations:
@@ -126,7 +127,7 @@ def forbidding(operations: Sequence[str]) -> Iterator[None]:
     finally:
         _now.operations = before
         if _now.refused:
-            raise _now.refused[0]
+            raise _now.refused
 
 
 @contextmanager
