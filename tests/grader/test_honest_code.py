@@ -9,7 +9,7 @@ import pytest
 
 from grader.records import ExerciseResult, Status
 
-from .conftest import SOLUTION
+from .conftest import SOLUTION, on_the_oldest
 
 Grade = Callable[[str], ExerciseResult]
 HABITS = """\
@@ -90,6 +90,16 @@ torch.ones(300, 300) @ torch.ones(300, 300)
 
 # one thread in torch
 torch.set_num_threads(1)
+
+# numbers out of tensors and back
+import numpy
+numpy.asarray(x.detach().cpu()), x.tolist(), x[0, 0].item(), torch.from_numpy(x.numpy())
+x.data_ptr(), x.untyped_storage()
+
+# odd ways to compute
+torch.einsum('ij,kj->ik', x, x), torch.func.jacrev(torch.exp)(x), torch.nn.utils.parameters_to_vector([x])
+torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 2))(torch.ones(1, 2))
+x.clone().requires_grad_().mul(2).mean().backward()
 
 # seeds
 import random, numpy
@@ -194,7 +204,12 @@ show('[red]loss')
 """
 
 
-@pytest.mark.parametrize("habit", HABITS.split("\n\n"), ids=lambda habit: habit.partition("\n")[0][2:])
+each_habit = pytest.mark.parametrize(
+    "habit", HABITS.split("\n\n"), ids=lambda habit: habit.partition("\n")[0].removeprefix("# ")
+)
+
+
+@each_habit
 def test_habits_change_nothing(grade: Grade, habit: str) -> None:
     body = "return x * 2"
     result = grade(SOLUTION.replace(body, textwrap.indent(f"{habit}\n{body}", "    ").strip()))
@@ -202,7 +217,9 @@ def test_habits_change_nothing(grade: Grade, habit: str) -> None:
     assert result.attempts == ()
 
 
-def test_all_of_them_at_import(grade: Grade) -> None:
-    result = grade(f"{SOLUTION}\n{HABITS}")
+@on_the_oldest
+@each_habit
+def test_nor_do_they_at_import(grade: Grade, habit: str) -> None:
+    result = grade(f"{SOLUTION}\nx = torch.ones(2, 3)\n{habit}\n")
     assert result.status is Status.PASSED, result.first_open
     assert result.attempts == ()
