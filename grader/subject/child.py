@@ -25,6 +25,8 @@ from grader.subject.scratch import remove_tree
 # The line on which the code hangs is written down a little before the supervisor may kill the process, and again.
 TRACE_AT = 0.9
 CHANNEL_NUMBER = 900
+# Where libraries keep what they have computed. Elsewhere they may not, and the code would seem to have tried it.
+FOLDERS = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR")
 
 
 def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: None) -> None:
@@ -37,7 +39,7 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         scratch = Path(work.scratch)
         os.chdir(scratch)
         tempfile.tempdir = work.scratch
-        os.environ |= {"TMPDIR": work.scratch, "MPLCONFIGDIR": work.scratch, "MPLBACKEND": "agg"}
+        os.environ |= {**dict.fromkeys(FOLDERS, work.scratch), "MPLBACKEND": "agg"}
         channel = _out_of_the_way(channel)
         trace = Path(TRACE_FILE).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
         faulthandler.enable(trace)

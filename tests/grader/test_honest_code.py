@@ -44,6 +44,11 @@ list(torch.utils.data.DataLoader(torch.arange(6), batch_size=2, shuffle=True))
 import tempfile
 with tempfile.TemporaryDirectory() as folder: open(folder + '/x', 'w').close()
 
+# caches of libraries
+import os
+caches = [os.environ[name] for name in ('MPLCONFIGDIR', 'TORCHINDUCTOR_CACHE_DIR', 'XDG_CACHE_HOME')]
+for folder in caches: open(folder + '/x', 'w').close()
+
 # torch.save
 torch.save({'weight': torch.ones(2)}, 'a.pt')
 torch.load('a.pt')
