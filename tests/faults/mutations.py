@@ -128,13 +128,13 @@ def nested(value: Any, depth: int) -> Any:
 
 
 HUGE = ["i", hex(10**6000)]
-# As JSON: hypothesis writes down each example, and does not get to the end of deeply nested lists on Python 3.12.
+# As JSON, and not too deep: hypothesis writes down each example, and Python 3.12 stops at 1,500 levels in all.
 HOSTILE = tuple(json.dumps(value) for value in (
     # JSON itself
     None, True, -1, 0, 1, 2, 3, 2**31, 2**53, 10**400, 0.0, 1e-5, -0.5, 1e308, float("inf"), float("nan"), "", UGLY,
     [], [[]], {}, {"check": 1},
     # values
-    nested(1, 12), nested(1, 14), nested(1, 400), ["i", hex(2**64)], HUGE, ["i", "-0x1"], ["i", "0xff"],
+    nested(1, 12), nested(1, 14), nested(1, 200), ["i", hex(2**64)], HUGE, ["i", "-0x1"], ["i", "0xff"],
     ["f", "nan"], ["f", "inf"], ["f", "-inf"], ["f", "0x0.0p+0"], ["f", "0x1.fffffffffffffp+1023"],
     ["f", "0x1p+99999"], ["b", ""], ["b", "00ff"], ["a", 0], ["a", 1], ["a", -1], ["a", 10**9],
     ["l", []], ["l", "ab"], ["l", [1, ["l", [HUGE]]]], ["t", []], ["t", [["t", []]]],
