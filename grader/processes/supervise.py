@@ -27,15 +27,13 @@ POLL_SECONDS = 0.05
 KEPT_OUTPUT = 8192
 KEPT_TRACE = 2**16
 TRACE_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
-# How each of several traces begins; the last one tells where it hung or died.
-TRACE_HEAD = re.compile(r"^(?:Timeout \(|Fatal Python error: )", re.MULTILINE)
 # How long to read on after a process ended. Its pipes close with it, so this is only ever waited out when
 # something it started holds them open; a busy machine must not cut off what is already in them.
 LAST_WORDS_SECONDS = 3.0
 # How long a process that closed its channel may take to end before it is said that it did not.
 ENDING_SECONDS = 3.0
-# How long a process that was stopped by a signal may take to write down where, once it is let go on.
-TRACE_SECONDS = 1.0
+# How long a process whose time is up may take to write down where it is.
+TRACE_SECONDS = 1.5
 
 
 class Cancelled(Exception):
@@ -179,10 +177,9 @@ class _Watch:
 
     def _cut_off(self, job: Job, runs: list[CheckRun], ending: Ending, reason: str) -> CheckRun:
         """The run of the check during which the process ended or was ended."""
-        give_up = time.monotonic() + TRACE_SECONDS
-        stopped = ending is Ending.TIMEOUT and self.tree.go_on()
-        while (place := _where(self.trace, job)) is None and stopped and time.monotonic() < give_up:
-            time.sleep(POLL_SECONDS)
+        if ending is Ending.TIMEOUT and self.tree.call_time():
+            self.child.ended.wait(TRACE_SECONDS)
+        place = _where(self.trace, job)
         failure = Failure((ending.value,), reason, (place,) if place else ())
         return CheckRun(_expected(job)[len(runs)], ending, (), failure)
 
@@ -244,7 +241,7 @@ def _read_output(descriptor: int, output: _Output) -> None:
 def _where(trace: BinaryIO, job: Job) -> Place | None:
     """The innermost line of the code under test in what faulthandler wrote, if it wrote anything."""
     trace.seek(0)
-    text = TRACE_HEAD.split(trace.read(KEPT_TRACE).decode("utf-8", "replace"))[-1]
+    text = trace.read(KEPT_TRACE).decode("utf-8", "replace")
     files = {source.path for source in job.sources.values()}
     for match in TRACE_LINE.finditer(text):
         if match["file"] in files:

@@ -50,14 +50,15 @@ class ProcessTree:
                 total += getattr(counters, "write_chars", counters.write_bytes)
         return total
 
-    def go_on(self) -> bool:
-        """Let the process go on if a signal stopped it; was it so?"""
+    def call_time(self) -> bool:
+        """Tell the process that its time is up, also one that a signal stopped; False where no signal says that."""
+        if not hasattr(signal, "SIGXCPU") or self._pid not in self._seen:
+            return False
         with suppress(psutil.Error):
-            process = psutil.Process(self._pid)
-            if process.status() == psutil.STATUS_STOPPED:
-                process.resume()
-                return True
-        return False
+            # First, because the threads of a stopped process all get what was sent meanwhile, and any may take it.
+            self._seen[self._pid].resume()
+            self._seen[self._pid].send_signal(signal.SIGXCPU)
+        return True
 
     def kill(self) -> None:
         """End the process, its group, and whatever it started."""

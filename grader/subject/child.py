@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from grader import frames
 from grader.records import CheckRun
@@ -22,7 +25,7 @@ from grader.subject.layers import Layer, is_wanted
 from grader.subject.runner import run_job
 from grader.subject.scratch import remove_tree
 
-# The line on which the code hangs is written down a little before the supervisor may kill the process, and again.
+# Without signals, the line on which the code hangs is written down a little before the process may be killed.
 TRACE_AT = 0.9
 CHANNEL_NUMBER = 900
 # Where libraries keep what they have computed. Elsewhere they may not, and the code would seem to have tried it.
@@ -52,8 +55,8 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         for number, job in enumerate(work.jobs):
             if number > 0:
                 _empty(scratch)
-            faulthandler.dump_traceback_later(job.limits.seconds * TRACE_AT, repeat=True, file=trace)
-            run_job(job, lambda run: _send(channel, run, guard), scratch)
+            with telling_where(trace, job.limits.seconds):
+                run_job(job, lambda run: _send(channel, run, guard), scratch)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -61,6 +64,25 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         # Not sys.exit: neither handlers nor threads that the learner's code left behind may hold the process.
         _flush()
         os._exit(status)
+
+
+@contextlib.contextmanager
+def telling_where(trace: TextIO, seconds: float) -> Iterator[None]:
+    """While the block runs: when its time is up, write to `trace` which line it is on.
+
+    The supervisor tells so by the signal for a processor limit; the process writes, and ends. Windows has no such
+    signals: there a thread writes when nine tenths of `seconds` are over. Both look while the code stands still.
+    What faulthandler.dump_traceback_later does, looking while it runs, crashes now and then.
+    """
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGXCPU, trace, chain=True)
+        yield
+        return
+    timer = threading.Timer(seconds * TRACE_AT, faulthandler.dump_traceback, [trace])
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
 
 
 def _empty(scratch: Path) -> None:

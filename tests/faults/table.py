@@ -60,6 +60,7 @@ class Fault:
 
 WRONG = "x"
 TIMEOUT = ("timeout", "timeout", "passed")
+HUNG = "It hung on this line."
 CRASH = ("crashed", "crashed", "crashed")
 LIMIT = ("limit", "limit", "passed|limit")
 RAISED = ("raised", "raised", "passed")
@@ -80,26 +81,30 @@ def value(name: str, result: str, says: str = "") -> Fault:
 
 
 TIME = (
-    Fault("endless loop", Kind.TIME, "while True: pass", TIMEOUT, "line"),
-    Fault("endless loop in C, holding the GIL", Kind.TIME, "sum(iter(int, 1))", ("timeout", "timeout", "timeout")),
+    Fault("endless loop", Kind.TIME, "while True: pass", TIMEOUT, HUNG),
+    Fault("endless loop in C, holding the GIL", Kind.TIME, "sum(iter(int, 1))", ("timeout",) * 3, HUNG),
     Fault(
         "endless loop that catches everything",
         Kind.TIME,
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
         TIMEOUT,
+        HUNG,
     ),
     Fault(
         "endless thread that is waited for",
         Kind.TIME,
         "import threading\ndef turn():\n    while True: pass\nt = threading.Thread(target=turn); t.start(); t.join()",
         TIMEOUT,
+        HUNG,
     ),
-    Fault("stops itself", Kind.TIME, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", ("timeout",) * 3),
-    Fault("long sleep", Kind.TIME, "import time; time.sleep(3600)", TIMEOUT),
     Fault(
-        "loop that ignores signals and the watchdog",
+        "stops itself", Kind.TIME, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", ("timeout",) * 3, HUNG
+    ),
+    Fault("long sleep", Kind.TIME, "import time; time.sleep(3600)", TIMEOUT, HUNG),
+    Fault(
+        "loop that ignores signals",
         Kind.TIME,
-        "import faulthandler, signal\nfaulthandler.cancel_dump_traceback_later()\n"
+        "import faulthandler, signal\nfaulthandler.unregister(signal.SIGXCPU)\n"
         "try:\n    signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"
         "except ValueError: pass\nwhile True: pass",
         TIMEOUT,
