@@ -248,10 +248,9 @@ def _new_scratch() -> Path:
 def _remove_scratch(folder: Path) -> None:
     """Remove it although other threads may use it: their processes are gone, so their runs are ending too."""
     give_up = time.monotonic() + LAST_RUNS_SECONDS
-    remove_tree(folder)
     while folder.exists() and time.monotonic() < give_up:
-        time.sleep(0.01)
         remove_tree(folder)
+        time.sleep(0.01)
 
 
 def _remove_abandoned() -> None:

@@ -106,10 +106,8 @@ class Guard:
             self._write(arguments[0])
 
     def _start_process(self, event: str, arguments: tuple[Any, ...]) -> None:
-        act = "start another process"
-        if event == "subprocess.Popen" and arguments[0] in STARTED_BY_LIBRARIES:
-            raise BlockingIOError(errno.EAGAIN, _may_not(act))
-        self._refuse(act, BlockingIOError, errno.EAGAIN)
+        for_a_library = event == "subprocess.Popen" and arguments[0] in STARTED_BY_LIBRARIES
+        self._refuse("start another process", BlockingIOError, errno.EAGAIN, report=not for_a_library)
 
     def _use_network(self, event: str, arguments: tuple[Any, ...]) -> None:
         self._refuse("use the network")
@@ -141,11 +139,13 @@ class Guard:
         if where and any(_beneath(where, folder) for folder in self._hidden) and self._line():
             self._refuse(f"read {where}")
 
-    def _refuse(self, act: str, error: type[OSError] = PermissionError, number: int = errno.EACCES) -> None:
+    def _refuse(
+        self, act: str, error: type[OSError] = PermissionError, number: int = errno.EACCES, report: bool = True
+    ) -> None:
         line = self._line()
-        if line:
+        if line and report:
             self._note(act, line)
-        raise error(number, _may_not(act))
+        raise error(number, f"your code may not {act} while it is graded")
 
     def _note(self, act: str, line: int) -> None:
         note = f"{act[: MAX_ATTEMPT - LINE_LENGTH]} (line {line})"
@@ -155,10 +155,6 @@ class Guard:
     def _line(self) -> int | None:
         """The innermost line of the code under test that is running now, if any is."""
         return next((frame.f_lineno for frame in _frames() if frame.f_code.co_filename in self._files), None)
-
-
-def _may_not(act: str) -> str:
-    return f"your code may not {act} while it is graded"
 
 
 def _frames() -> Iterator[FrameType]:

@@ -177,16 +177,6 @@ def test_what_comes_from_being_graded_is_explained(grade: Grade, body: str, expl
     assert check.place is not None
 
 
-def test_libraries_that_look_around_are_not_reported(grade: Grade) -> None:
-    result = grade(
-        with_body(
-            "import matplotlib.pyplot as plt, platform; plt.plot(x); plt.show(); platform.processor(); return x * 2"
-        )
-    )
-    assert result.status is Status.PASSED
-    assert result.attempts == ()
-
-
 def test_too_much_memory_is_a_limit(grade: Grade) -> None:
     assert grade(with_body("return bytearray(3 * 2**30)")).status is Status.LIMIT
     assert grade(with_body("return torch.zeros(2**30)")).status is Status.LIMIT
