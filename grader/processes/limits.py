@@ -21,6 +21,8 @@ FAIR_SHARE = 0.8
 LOOK_SECONDS = 0.5
 # Processor time within that, below which a process is taken to wait for something that does not come.
 LEAST_PROGRESS = 0.03
+# So long without a look the grader only is when it was stopped itself: by Ctrl-Z, or with the whole machine.
+STOOD_STILL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Clock:
     cpu_at_first: float
     _looked_at: float | None = None
     _cpu_then: float = 0.0
+    _last_tick: float | None = None
+
+    def tick(self, now: float) -> None:
+        """To be called several times a second. Time in which it was not does not count."""
+        since_then = now - (self._last_tick or self.start)
+        if since_then > STOOD_STILL_SECONDS:
+            self.start += since_then
+        self._last_tick = now
 
     def is_over(self, now: float, cpu_seconds: Callable[[], float]) -> bool:
         """Is the time up? `cpu_seconds` tells the processor time taken so far; it is asked from shortly before."""

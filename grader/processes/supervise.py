@@ -143,12 +143,12 @@ class _Watch:
         clock = Clock(job.limits.seconds, time.monotonic(), self.tree.cpu_seconds)
         last_words: float | None = None
         while True:
-            try:
-                event = self.events.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                now = time.monotonic()
+            event = self._next_event()
+            now = time.monotonic()
+            clock.tick(now)
+            if event is None:
                 if self.cancelled.is_set():
-                    raise Cancelled from None
+                    raise Cancelled
                 if clock.is_over(now, lambda: self.tree.cpu_seconds):
                     return Ending.TIMEOUT, f"not done after {now - clock.start:.1f} s"
                 what = over_limit(self._uses(), job.limits)
@@ -171,6 +171,11 @@ class _Watch:
             failed_import = event.check == IMPORT_CHECK and event.ending is not Ending.RETURNED
             if failed_import or event.ending is Ending.LIMIT or len(runs) == len(expected):
                 return None
+
+    def _next_event(self) -> CheckRun | _End | None:
+        with suppress(queue.Empty):
+            return self.events.get(timeout=POLL_SECONDS)
+        return None
 
     def _uses(self) -> Watched:
         return Watched(self.output.size, self.tree, self.scratch, len(self.jobs))
@@ -198,7 +203,7 @@ def how_it_ended(exit_code: int | None) -> tuple[Ending, str]:
     with suppress(ValueError):
         name = signal.Signals(-exit_code).name
     if name == "SIGXCPU":
-        return Ending.TIMEOUT, "it used up its time on every processor"
+        return Ending.TIMEOUT, "it used up its processor time"
     return Ending.CRASHED, f"the process was ended by signal {name}"
 
 

@@ -27,6 +27,8 @@ SYSTEM_READABLE = (
     "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
     "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
 )  # fmt: skip
+# Processor time beyond its limit, after which a process is ended that ignored the signal.
+LAST_SECONDS = 2
 SET_NO_NEW_PRIVILEGES = 38
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITIES_VERSION = 0x20080522
@@ -79,7 +81,9 @@ def set_limits(limits: Limits, seconds: float) -> None:
         ceilings[resource.RLIMIT_FSIZE] = limits.file_bytes
     for what, ceiling in ceilings.items():
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (ceiling, ceiling))
+            # The signal for too much time on the processor comes first: it lets the process write down where it is.
+            last = ceiling + LAST_SECONDS if what == resource.RLIMIT_CPU else ceiling
+            resource.setrlimit(what, (ceiling, last))
 
 
 def gain_no_privileges() -> None:

@@ -35,3 +35,18 @@ def test_one_that_is_kept_waiting_gets_its_time() -> None:
 
 def test_patience_ends() -> None:
     assert ended_after(0.1) == pytest.approx(5 * PATIENCE, abs=0.11)
+
+
+def test_what_passes_while_the_grader_itself_stands_still_does_not_count() -> None:
+    clock = Clock(5.0, 100.0, 0.0)
+    for now in (100.05, 100.1, 160.1, 160.15):
+        clock.tick(now)
+    assert clock.start == pytest.approx(160.0)
+    assert not clock.is_over(164.0, lambda: 60.0)
+
+
+def test_looks_that_come_in_time_all_count() -> None:
+    clock = Clock(5.0, 100.0, 0.0)
+    for number in range(200):
+        clock.tick(100.0 + 0.9 * number)
+    assert clock.start == 100.0

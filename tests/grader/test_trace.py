@@ -46,3 +46,13 @@ def test_nothing_is_written_until_the_signal_says_that_time_is_up(tmp_path: Path
     raising = "import signal\ndef done(): signal.raise_signal(signal.SIGXCPU)"
     assert run(trace, raising, "hang()") == -signal.SIGXCPU
     assert "in hang" in trace.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_the_limit_on_processor_time_says_so_before_it_kills(tmp_path: Path) -> None:
+    trace = tmp_path / "where.txt"
+    limited = "import grader.subject.confine as c, grader.subject.job as j\nc.set_limits(j.Limits(0), 0)\n"
+    assert run(trace, limited + "def done(): return False", "hang()") == -signal.SIGXCPU
+    assert "in hang" in trace.read_text(encoding="utf-8")
+    ignored = f"{limited}import signal\ndef done(): signal.signal(signal.SIGXCPU, signal.SIG_IGN)"
+    assert run(trace, ignored, "hang()") == -signal.SIGKILL
