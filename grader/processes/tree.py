@@ -55,9 +55,8 @@ class ProcessTree:
         if not hasattr(signal, "SIGXCPU") or self._pid not in self._seen:
             return False
         with suppress(psutil.Error):
-            # First, because the threads of a stopped process all get what was sent meanwhile, and any may take it.
-            self._seen[self._pid].resume()
             self._seen[self._pid].send_signal(signal.SIGXCPU)
+            self._seen[self._pid].resume()
         return True
 
     def kill(self) -> None:

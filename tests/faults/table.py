@@ -97,9 +97,8 @@ TIME = (
         TIMEOUT,
         HUNG,
     ),
-    Fault(
-        "stops itself", Kind.TIME, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", ("timeout",) * 3, HUNG
-    ),
+    # Once it is let go on it may be past that line before it has written where it is.
+    Fault("stops itself", Kind.TIME, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", ("timeout",) * 3),
     Fault("long sleep", Kind.TIME, "import time; time.sleep(3600)", TIMEOUT, HUNG),
     Fault(
         "loop that ignores signals",
