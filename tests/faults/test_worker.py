@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -156,8 +157,10 @@ def test_closing_ends_what_runs(
     assert not any(Path(folder).exists() for folder in subject_processes.scratch.iterdir())
 
 
-def test_a_run_that_is_still_ending_cannot_keep_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_still_ending_cannot_keep_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It removes its own part of it meanwhile: what the one finds, the other takes away."""
+    # Not where the folders of other graders are: one that was killed may have left some, to be removed as well.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tries: list[Path] = []
 
     def fail_twice(folder: Path) -> None:
