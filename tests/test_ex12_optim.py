@@ -8,11 +8,6 @@ from torch import nn
 
 SHAPES = ((3, 4), (5,), (2, 3, 2), ())
 
-# torch's optimizers import its compiler when they are first used. That takes seconds and does nothing here.
-for method in vars(torch.optim.Optimizer).values():
-    if hasattr(method, "__wrapped__"):
-        method.__wrapped__.__dynamo_disable = method.__wrapped__
-
 
 def normal(draw, shape, scale=1.0):
     """Like draw.normal, for a shape without any axis too."""

@@ -5,6 +5,7 @@ are set on `torch.default_generator`, since torch.manual_seed would also look fo
 """
 
 import copy
+import inspect
 import os
 from collections import OrderedDict
 from contextlib import chdir
@@ -30,12 +31,24 @@ def network(draw, *, inputs=5, hidden=8, outputs=3, bias=True):
     return model
 
 
+class AdamW(torch.optim.AdamW):
+    """torch's own, without the wrapper around its step that first imports torch's compiler: that takes a second."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class SGD(torch.optim.SGD):
+    """torch's own, without that wrapper."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
+
 def adamw(model, lr=0.05):
-    return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.1)
+    return AdamW(model.parameters(), lr=lr, weight_decay=0.1)
 
 
 def momentum(model, lr=0.02):
-    return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    return SGD(model.parameters(), lr=lr, momentum=0.9)
 
 
 def batches_of(draw, count):
@@ -261,7 +274,7 @@ def test_all_of_the_optimizer_comes_back(subject, draw, observe, tmp_path):
     train(model, optimizer, batches_of(draw, 2))
     optimizer.param_groups[0]["lr"] = 0.0125
     save(tmp_path / "run.pt", model, optimizer)
-    for optimizer_of in (adamw, lambda model: torch.optim.AdamW(model.parameters(), lr=2.0)):
+    for optimizer_of in (adamw, lambda model: AdamW(model.parameters(), lr=2.0)):
         other = network(draw)
         fresh = optimizer_of(other)
         load(tmp_path / "run.pt", other, fresh)

@@ -34,6 +34,11 @@ PACKAGE = "your_code"
 
 Probe = Callable[..., None]
 
+# torch's optimizers import its compiler when they are first made. That takes a second and does nothing here.
+for method in vars(torch.optim.Optimizer).values():
+    if hasattr(method, "__wrapped__"):
+        method.__wrapped__.__dynamo_disable = method.__wrapped__
+
 
 def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
     """Import the subject, then run the asked-for checks in order, and emit each result as it is there.
