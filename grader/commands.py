@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from grader.catalogue import HINTS_PER_FUNCTION, Exercise, choose
+from grader.catalogue import Exercise, choose
 from grader.contract import check_contract
 from grader.errors import GraderError, UsageError
 from grader.outline import outline
@@ -14,6 +14,7 @@ from grader.sources import Unreadable, digest, read_subject, read_text
 from grader.state.files import replace_keeping
 from grader.state.store import Attempt, Store
 from grader.text import COMMAND
+from grader.tutor_file import HINTS_PER_FUNCTION
 
 HISTORY_LINES = 200
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grader.catalogue import Edit, Exercise, Mistake
+from grader.catalogue import Exercise
 from grader.errors import GraderError
 from grader.judge.compare import same_run
 from grader.processes.launch import Launcher
@@ -16,6 +16,7 @@ from grader.processes.supervise import run
 from grader.records import CheckRun, Ending, SubjectRun
 from grader.subject.agreed import IMPORT_CHECK
 from grader.subject.job import Job, Limits
+from grader.tutor_file import Edit, Mistake
 from grader.variants import (
     REFERENCE_SECONDS,
     completed,

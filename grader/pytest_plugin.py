@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from grader.catalogue import Exercise, Mistake, load
+from grader.catalogue import Exercise, load
 from grader.contract import check_contract
 from grader.errors import UsageError
 from grader.judge.diagnosis import diagnose
@@ -32,6 +32,7 @@ from grader.subject.job import Limits, Source
 from grader.subject.loading import importable
 from grader.subject.observe import Observe
 from grader.subject.runner import all_observations, describe, fixtures_for, run_job
+from grader.tutor_file import Mistake
 from grader.variants import combined_sources, job_for, variant_sources
 
 ROOT = Path(__file__).resolve().parent.parent

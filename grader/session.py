@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from grader.catalogue import Exercise, Mistake
+from grader.catalogue import Exercise
 from grader.contract import check_contract
 from grader.judge.compare import same_run
-from grader.judge.diagnosis import diagnose, function_of
+from grader.judge.diagnosis import diagnose
 from grader.judge.verdict import exercise_status, judge, place_of
 from grader.outline import Outline
 from grader.processes.launch import Launcher
@@ -21,6 +21,7 @@ from grader.records import CheckResult, Ending, ExerciseResult, Place, Status, S
 from grader.sources import Subject, Unreadable, read_subject
 from grader.state.store import Store
 from grader.subject.job import Limits, Source
+from grader.tutor_file import Mistake
 from grader.variants import (
     REFERENCE_SECONDS,
     WORKERS,
@@ -199,7 +200,7 @@ def _with_mistakes(
 ) -> CheckResult:
     if not mistakes:
         return check
-    place = place_of(function_of(exercise, mistakes[0]), file, outline)
+    place = place_of(mistakes[0].function, file, outline)
     # A line that raised or hung is more exact than the beginning of the function.
     kept = check.place if check.status is not Status.WRONG else place or check.place
     paragraphs = [mistake.says for mistake in mistakes]

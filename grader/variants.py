@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from grader.catalogue import Edit, Exercise
+from grader.catalogue import Exercise
 from grader.processes.launch import Launcher
 from grader.processes.supervise import run_many
 from grader.records import Ending, SubjectRun
 from grader.subject.job import Job, Limits, Source
+from grader.tutor_file import Edit
 
 # The reference is ours: this only keeps a broken probe from hanging the grader.
 REFERENCE_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""A repository of one small exercise, and what is needed to grade on it."""
+"""What the tests of several folders share: the small exercise, processes to grade it in, commands to run."""
 
 from __future__ import annotations
 
@@ -16,131 +16,15 @@ from grader.catalogue import Exercise
 from grader.processes.launch import Launcher, launcher
 from grader.records import ExerciseResult
 from grader.session import Session
-
-ROOT = Path(__file__).resolve().parents[2]
-# What takes minutes and depends little on the version of Python runs on one of them.
-IS_OLDEST = sys.version_info[:2] == (3, 11)
-on_the_oldest = pytest.mark.skipif(not IS_OLDEST, reason="takes minutes; runs on Python 3.11")
-
-SOLUTION = '''"""A small exercise."""
-
-import torch
-
-
-def double(x):
-    """Twice x."""
-    # What a reader of the solution should see, and a learner should not.
-    return x * 2
-
-
-def total(x):
-    """The sum of x over its last axis."""
-    return x.sum(dim=-1)
-
-
-class Counter:
-    """Counts."""
-
-    def __init__(self):
-        """Begin at 0."""
-        super().__init__()
-        self.count = 0
-
-    def add(self, amount=1):
-        """Add, and return the new count. Raises ValueError for a negative amount, and names it."""
-        if amount < 0:
-            raise ValueError(f"cannot add {amount}")
-        self.count += amount
-        return self.count
-
-
-def _helper():
-    return None
-'''
-
-PROBES = """
-import torch
-
-
-def test_double(subject, draw, observe):
-    observe("doubled", subject.double(draw.normal(2, 3)))
-
-
-def test_total(subject, draw, observe):
-    observe("total", subject.total(draw.normal(2, 3)))
-
-
-def test_counter(subject, draw, observe):
-    counter = subject.Counter()
-    observe("counts", [counter.add(), counter.add(5)])
-    observe.outcome("negative", counter.add, -3, mentions=("-3",))
-"""
-
-HINTS = """
-[hints]
-double = ["one", "two", "three"]
-total = ["one", "two", "three"]
-"Counter.__init__" = ["one", "two", "three"]
-"Counter.add" = ["one", "two", "three"]
-"""
-
-TUTOR = f'''
-title = "Mini"
-minutes = 5
-
-{HINTS}
-[forbidden]
-double = ["sum", "AdamW", "clip_grad_norm_"]
-"*" = ["tiktoken"]
-
-[[mistake]]
-name = "tripled"
-find = "x * 2"
-with = "x * 3"
-says = "You triple."
-
-[[mistake]]
-name = "endless"
-find = "return x * 2"
-with = """while True:
-        pass"""
-says = "Your loop does not end."
-hangs = true
-
-[[equivalent]]
-name = "added"
-find = "x * 2"
-with = "x + x"
-'''
-
-ID = "ex00_mini"
-
-
-def reader(data: bytes) -> Callable[[int], bytes]:
-    """Reads from these bytes as from a pipe."""
-    view = memoryview(data)
-
-    def take(size: int) -> bytes:
-        nonlocal view
-        part, view = bytes(view[:size]), view[size:]
-        return part
-
-    return take
+from tests.mini import ROOT, write_exercise
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A root with one exercise; `exercises/` holds its stub."""
-    files = {
-        f"solutions/{ID}.py": SOLUTION,
-        f"tests/test_{ID}.py": PROBES,
-        f"tutor/{ID}.toml": TUTOR,
-        "exercises/__init__.py": "",
-    }
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_exercise(tmp_path)
+    (tmp_path / "exercises").mkdir()
+    (tmp_path / "exercises" / "__init__.py").touch()
     (exercise,) = catalogue.load(tmp_path)
     (tmp_path / "exercises" / exercise.file_name).write_text(exercise.stub, encoding="utf-8")
     return tmp_path

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from grader.catalogue import Exercise, Mistake
+from grader.catalogue import Exercise
 from grader.judge.compare import same_run
 from grader.records import CheckRun, Ending, SubjectRun
+from grader.tutor_file import Mistake
 
 # Runs the solution with each of these sets of mistakes in it, on these checks only; None where the edits of a
 # set exclude each other.
@@ -108,27 +109,10 @@ def _choose(candidates: list[tuple[tuple[Mistake, ...], int]]) -> tuple[Mistake,
 def _pairs(exercise: Exercise, function: str, known: set[Mistake]) -> list[tuple[Mistake, ...]]:
     """Pairs worth trying: with a mistake already found first, then those within the function that is wrong."""
     usable = [mistake for mistake in exercise.mistakes if not mistake.hangs]
-    near = [m for m in usable if _owner(exercise, m) == function]
+    near = [m for m in usable if m.function.partition(".")[0] == function]
     pairs: list[tuple[Mistake, ...]] = [(a, b) for a in usable if a in known for b in usable if b not in known]
     pairs += [pair for pair in combinations(near, 2) if pair not in pairs]
     return pairs[:MAX_PAIRS]
-
-
-def _owner(exercise: Exercise, mistake: Mistake) -> str:
-    """The function or class that a mistake sits in, as probes name it."""
-    return function_of(exercise, mistake).partition(".")[0]
-
-
-def function_of(exercise: Exercise, mistake: Mistake) -> str:
-    """The qualified name of the function that a mistake edits."""
-    position = exercise.solution.text.index(mistake.find)
-    lines_before = exercise.solution.text[:position].count("\n")
-    # An edit of several lines may begin above the function it is about: take the first line that is in one.
-    for line in range(lines_before + 1, lines_before + 2 + mistake.find.count("\n")):
-        name = exercise.solution_outline.function_at(line)
-        if name:
-            return name
-    return ""
 
 
 def _returned(run: CheckRun) -> bool:

@@ -26,23 +26,10 @@ import psutil
 
 from grader import catalogue
 from tests.faults.table import FAULTS, Fault, Kind, Place
-from tests.grader.conftest import HINTS, PROBES, SOLUTION
+from tests.mini import BODY, HINTS, ROOT, SOLUTION, TITLE, TRIPLED, TUTOR, write_exercise
 
-ROOT = Path(__file__).resolve().parents[2]
-BODY = "return x * 2"
 # Stands in the solutions only: what code that looks for the reference looks for.
 HIDDEN_COMMENT = "    # What a reader of the solution should see, and a learner should not.\n"
-TUTOR = f"""
-title = "Faults"
-minutes = 1
-
-{HINTS}
-[[mistake]]
-name = "tripled"
-find = "x * 2"
-with = "x * 3"
-says = "You triple."
-"""
 FORBIDDEN = """
 [forbidden]
 double = ["sum"]
@@ -132,8 +119,7 @@ class Repository:
         shutil.copytree(ROOT / "grader", root / "grader", ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, root / name)
-        for folder in ("solutions", "tests", "tutor", "exercises"):
-            (root / folder).mkdir()
+        (root / "exercises").mkdir()
         half = len(cases) // 2
         order: list[Case | str] = ["right", *cases[:half], "wrong", "stub", *cases[half:], "right"]
         for number, item in enumerate(order):
@@ -147,12 +133,8 @@ class Repository:
         label = item if isinstance(item, str) else item.fault.name
         name = f"ex{number:02d}_" + re.sub(r"[^a-z]+", "_", label.lower()).strip("_")
         forbids = isinstance(item, Case) and item.fault.kind is Kind.FORBIDDEN
-        for folder, file, text in (
-            ("solutions", f"{name}.py", SOLUTION),
-            ("tests", f"test_{name}.py", PROBES),
-            ("tutor", f"{name}.toml", TUTOR + (FORBIDDEN if forbids else "")),
-        ):
-            (self.root / folder / file).write_text(text, encoding="utf-8")
+        tutor = {**TUTOR, "exercise": TITLE + (FORBIDDEN if forbids else ""), "double": HINTS + TRIPLED}
+        write_exercise(self.root, name, tutor=tutor)
         if isinstance(item, Case):
             self.cases[name] = item
             text = text_of(item, self.root, f"{name}.py")

@@ -604,7 +604,7 @@ REFERENCE = (
         Kind.REFERENCE,
         "import ctypes\nC = ctypes.CDLL(None)\n"
         "assert C.open((ROOT + '/.grader/progress.sqlite3').encode(), 0) < 0\n"
-        "assert C.open((ROOT + '/tutor/' + NAME.replace('.py', '.toml')).encode(), 0) < 0",
+        "assert C.open((ROOT + '/tutor/' + NAME[:-3] + '/double.toml').encode(), 0) < 0",
         NOTHING,
     ),
     Fault(
@@ -681,7 +681,7 @@ REPOSITORY = (
     Fault(
         "moves the grader away, past Python",
         Kind.REPOSITORY,
-        PAST + "C.rename((ROOT + '/tutor/' + NAME[:-3] + '.toml').encode(), (ROOT + '/../gone').encode())",
+        PAST + "C.rename((ROOT + '/tutor/' + NAME[:-3] + '/double.toml').encode(), (ROOT + '/../gone').encode())",
         NOTHING,
     ),
     Fault(

@@ -44,7 +44,7 @@ from tests.faults.mutations import (
     parts,
     well_formed_runs,
 )
-from tests.grader.conftest import SOLUTION, reader
+from tests.mini import SOLUTION, reader
 
 OUTLINE = outline(SOLUTION)
 # What moves a cursor, hides text or turns it round, and what no terminal can encode.

@@ -1,7 +1,7 @@
 """Every fault, at every place, is survived: see tests/faults/table.py and tests/faults/suite.py.
 
-All of it takes minutes and depends little on the version of Python: the oldest one runs everything, the others what
-happens in a call.
+All of it takes minutes and depends little on the version of Python: what happens in a call runs on each of them,
+the rest is marked slow.
 """
 
 from __future__ import annotations
@@ -12,27 +12,32 @@ import pytest
 
 from tests.faults.suite import CASES, Case, Run, run_all
 from tests.faults.table import FAULTS, Fault, Kind, Place
-from tests.grader.conftest import IS_OLDEST, on_the_oldest
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's"),
     pytest.mark.timeout(3000),
 ]
-PLACES = tuple(Place) if IS_OLDEST else (Place.CALL,)
-CHOSEN = tuple(case for case in CASES if case.place in PLACES)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
-    """All of them, in a handful of runs of the real command."""
-    done = run_all(tmp_path_factory.mktemp("faults"), CHOSEN)
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Those that were asked for, in a handful of runs of the real command."""
+    items = (item for item in request.session.items if isinstance(item, pytest.Function))
+    chosen = [item.callspec.params["case"] for item in items if item.function is test_a_fault_is_survived]
+    done = run_all(tmp_path_factory.mktemp("faults"), chosen)
     missing = {name: value for name, value in done[0].protections.items() if value in ("no", "python-only")}
     if missing:
         pytest.skip(f"this system lacks protections: {missing}")
     return done
 
 
-@pytest.mark.parametrize("case", CHOSEN, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=() if case.place is Place.CALL else pytest.mark.slow)
+        for case in CASES
+    ],
+)
 def test_a_fault_is_survived(runs: list[Run], case: Case) -> None:
     outcome = next((outcome for run in runs for outcome in run.outcomes if outcome.case == case), None)
     assert outcome is not None, [run.problems for run in runs]
@@ -55,7 +60,7 @@ def test_wrong_code_is_never_expected_to_pass() -> None:
         assert not any("passed" in fault.verdict(place) for place in Place), fault.name
 
 
-@on_the_oldest
+@pytest.mark.slow
 def test_without_fork_they_are_survived_too(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One of each kind, in a new interpreter each, as on systems that cannot fork."""
     chosen: dict[Kind, Case] = {}

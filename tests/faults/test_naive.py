@@ -11,9 +11,8 @@ import pytest
 from tests.faults.naive import TAMPERINGS, against_pytest
 from tests.faults.suite import Case, run_all
 from tests.faults.table import Fault, Kind, Place
-from tests.grader.conftest import on_the_oldest
 
-pytestmark = on_the_oldest
+pytestmark = pytest.mark.slow
 
 
 def test_plain_pytest_reports_honest_wrong_code(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from grader.judge.compare import compare, show
 from grader.judge.picture import picture
 from grader.records import Array, ExerciseResult, Observation, Opaque, Raised, Status
-from tests.grader.conftest import SOLUTION
+from tests.mini import SOLUTION
 
 
 @pytest.mark.parametrize(

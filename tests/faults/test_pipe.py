@@ -16,9 +16,9 @@ from grader import frames
 from grader.records import CheckRun, Ending, ExerciseResult, Observation, Status
 from grader.subject.agreed import IMPORT_CHECK
 from tests.faults.mutations import CHECKS, UGLY, WRONG, framed, nested, parts
-from tests.grader.conftest import SOLUTION, on_the_oldest
+from tests.mini import SOLUTION
 
-pytestmark = on_the_oldest
+pytestmark = pytest.mark.slow
 
 # What a learner's code can do: find the pipe, whatever its number, and write to it.
 FIND_THE_CHANNEL = """

@@ -20,7 +20,6 @@ import pytest
 
 from grader.sources import read_text
 from grader.state.store import Attempt, Store
-from tests.grader.conftest import on_the_oldest
 
 from .state import survive
 
@@ -101,7 +100,7 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@on_the_oldest
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, *([signal.SIGKILL] if os.name != "nt" else [])])
 def test_a_signal_at_any_moment_loses_nothing(checkout: Path, number: int) -> None:

@@ -23,11 +23,10 @@ from grader.subject.job import Limits
 from grader.subject.scratch import remove_tree
 from grader.variants import job_for, variant_sources
 from grader.worker import Worker
-from tests.grader.conftest import SOLUTION
+from tests.mini import SOLUTION, with_body
 
-BODY = "return x * 2"
-ENDLESS = SOLUTION.replace(BODY, "while True: pass")
-WRONG = SOLUTION.replace(BODY, "return x * 3")
+ENDLESS = with_body("while True: pass")
+WRONG = with_body("return x * 3")
 Save = Callable[[str], None]
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from grader import bootstrap, install
-
-from .conftest import ROOT
+from tests.mini import ROOT
 
 
 @pytest.fixture(scope="module")

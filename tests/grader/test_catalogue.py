@@ -8,32 +8,41 @@ import pytest
 
 from grader.catalogue import choose, load
 from grader.errors import UsageError
+from tests.mini import HINTS, ID, TRIPLED
 
-from .conftest import ID, TUTOR
+TRIPLE = 'find = "x * 2"\nwith = "x * 3"'
+ALSO = 'says = "You triple."\n[[mistake.tripled.also]]\n'
 
 
 @pytest.mark.parametrize(
-    "old, new, said",
+    "file, old, new, said",
     [
-        ('title = "Mini"', "title = ", "is not valid TOML"),
-        ('title = "Mini"', "", "needs 'title'"),
-        ("minutes = 5", 'minutes = "5"', "needs 'minutes'"),
-        ("minutes = 5", "minutes = 5\ncolour = 1", "unknown key 'colour'"),
-        ('double = ["one", "two", "three"]', 'double = ["one", "two"]', "3 hints for 'double'"),
-        ('double = ["one", "two", "three"]', "", "3 hints for 'double'"),
-        ("[hints]", '[hints]\ntriple = ["a", "b", "c"]', "names 'triple'"),
-        ('find = "x * 2"\nwith = "x * 3"', 'find = "x * 9"\nwith = "x * 3"', "stands in the solution 0 times"),
-        ('find = "x * 2"\nwith = "x * 3"', 'find = "x"\nwith = "y"', "times, not once"),
-        ('find = "x * 2"\nwith = "x * 3"', 'find = "x * 2"', "needs 'with'"),
-        ('says = "You triple."', "", "needs 'says'"),
-        ('says = "You triple."', 'says = "You triple."\nwhy = "?"', "unknown key 'why'"),
-        ('name = "endless"', 'name = "tripled"', "two entries have the name 'tripled'"),
+        ("exercise", 'title = "Mini"', "title = ", "is not valid TOML"),
+        ("exercise", 'title = "Mini"', "", "needs 'title'"),
+        ("exercise", "minutes = 20", 'minutes = "20"', "needs 'minutes'"),
+        ("exercise", "minutes = 20", "minutes = 90", "15 to 60 minutes, not 90"),
+        ("exercise", "minutes = 20", "minutes = 20\ncolour = 1", "unknown key 'colour'"),
+        ("exercise", '["tiktoken"]', '"tiktoken"', "[forbidden] maps"),
+        ("double", '["one", "two", "three"]', '["one", "two"]', "3 hints"),
+        ("total", 'hints = ["one", "two", "three"]', "", "3 hints"),
+        ("double", TRIPLE, 'find = "x * 9"\nwith = "x * 3"', "stands in the solution 0 times"),
+        ("double", TRIPLE, 'find = "x"\nwith = "y"', "times, not once"),
+        ("double", TRIPLE, 'find = "x * 2"', "needs 'with'"),
+        ("double", 'says = "You triple."', "", "needs 'says'"),
+        ("double", 'says = "You triple."', 'says = "You triple."\nwhy = "?"', "unknown key 'why'"),
+        ("double", 'says = "You triple."', ALSO + 'find = "x * 2"', "needs 'with'"),
+        ("double", 'says = "You triple."', ALSO + 'find = "x * 9"\nwith = ""', "stands in the solution 0 times"),
+        ("double", 'says = "You triple."', ALSO + 'says = "More."', "unknown key 'says'"),
+        ("double", "[mistake.endless]", "[mistake.tripled]", "is not valid TOML"),
+        ("double", "[mistake.tripled]", "[[mistake]]", "write each mistake as [mistake.its-name]"),
+        ("double", "[equivalent.added]", "[equivalent.tripled]", "two entries have the name 'tripled'"),
     ],
 )
-def test_a_broken_tutor_file_is_named(repository: Path, old: str, new: str, said: str) -> None:
-    assert TUTOR.count(old) == 1
-    path = repository / "tutor" / f"{ID}.toml"
-    path.write_text(TUTOR.replace(old, new), encoding="utf-8")
+def test_a_broken_tutor_file_is_named(repository: Path, file: str, old: str, new: str, said: str) -> None:
+    path = repository / "tutor" / ID / f"{file}.toml"
+    whole = path.read_text(encoding="utf-8")
+    assert whole.count(old) == 1
+    path.write_text(whole.replace(old, new), encoding="utf-8")
     with pytest.raises(UsageError) as caught:
         load(repository)
     assert said in str(caught.value)
@@ -41,8 +50,32 @@ def test_a_broken_tutor_file_is_named(repository: Path, old: str, new: str, said
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_part_is_named(repository: Path) -> None:
-    (repository / "tutor" / f"{ID}.toml").unlink()
+def test_a_name_that_two_functions_use_is_named(repository: Path) -> None:
+    path = repository / "tutor" / ID / "total.toml"
+    path.write_text(HINTS + TRIPLED, encoding="utf-8")
+    with pytest.raises(UsageError, match="the name 'tripled', at double and here"):
+        load(repository)
+
+
+def test_a_file_about_nothing_is_named(repository: Path) -> None:
+    (repository / "tutor" / ID / "triple.toml").write_text(HINTS, encoding="utf-8")
+    with pytest.raises(UsageError, match="about 'triple', which the exercise does not ask for"):
+        load(repository)
+
+
+def test_the_same_mistake_may_be_made_in_two_ways(repository: Path) -> None:
+    path = repository / "tutor" / ID / "double.toml"
+    text = path.read_text(encoding="utf-8")
+    says = 'says = """\nYou\ntriple.\n"""\n\n[[mistake.tripled.also]]\nfind = "x * 2"\nwith = "2 * x + x"\n'
+    path.write_text(text.replace('says = "You triple."\n', says), encoding="utf-8")
+    one, other, _ = load(repository)[0].mistakes
+    assert (one.name, one.says, one.function) == (other.name, other.says, other.function)
+    assert (one.says, one.replacement, other.replacement) == ("You triple.", "x * 3", "2 * x + x")
+
+
+@pytest.mark.parametrize("file", ["exercise.toml", "Counter.add.toml"])
+def test_a_missing_part_is_named(repository: Path, file: str) -> None:
+    (repository / "tutor" / ID / file).unlink()
     with pytest.raises(UsageError, match="is missing"):
         load(repository)
 

@@ -187,16 +187,16 @@ def test_bad_input_gets_one_clear_line_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "old, new, said",
+    "file, old, new, said",
     [
-        ('title = "Attention"', "title = ", "is not valid TOML"),
-        ('find = "diagonal=1)"\nwith = "diagonal=0)"', 'find = "diagonal=9)"\nwith = ""', "0 times"),
+        ("exercise", 'title = "Attention"', "title = ", "is not valid TOML"),
+        ("causal_mask", 'find = "diagonal=1)"\nwith = "diagonal=0)"', 'find = "diagonal=9)"\nwith = ""', "0 times"),
     ],
 )
 def test_a_broken_tutor_file_gets_one_clear_line(
-    command: Command, checkout: Path, old: str, new: str, said: str
+    command: Command, checkout: Path, file: str, old: str, new: str, said: str
 ) -> None:
-    path = checkout / "tutor" / "ex06_attention.toml"
+    path = checkout / "tutor" / "ex06_attention" / f"{file}.toml"
     whole = path.read_text(encoding="utf-8")
     assert whole.count(old) == 1
     path.write_text(whole.replace(old, new), encoding="utf-8")

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from grader.catalogue import Exercise, Mistake
+from grader.catalogue import Exercise
 from grader.judge.diagnosis import diagnose
 from grader.records import CheckRun, Ending, Failure, Observation, SubjectRun
+from grader.tutor_file import Mistake
 
 
 def run(**values: int) -> SubjectRun:
@@ -27,7 +28,7 @@ def explain(exercise: Exercise, known: dict[str, dict[str, int]], actual: dict[s
 
     A name ends in what it says: `a:axis` and `b:axis` say the same. Two at once add up.
     """
-    mistakes = tuple(Mistake(name, "return x * 2", "?", name.partition(":")[2] or name) for name in known)
+    mistakes = tuple(Mistake(name, "double", "return x * 2", "?", name.partition(":")[2] or name) for name in known)
     made_up = Exercise(**{**exercise.__dict__, "mistakes": mistakes})
 
     def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: tuple[str, ...]) -> list[SubjectRun | None]:
@@ -94,7 +95,7 @@ def test_an_error_is_explained_only_by_the_same_error(
     def raised(text: str) -> SubjectRun:
         return SubjectRun((CheckRun("test_double", Ending.RAISED, (), Failure(("IndexError",), text)),))
 
-    mistake = Mistake("a", "return x * 2", "?", "says")
+    mistake = Mistake("a", "double", "return x * 2", "?", "says")
     made_up = Exercise(**{**exercise.__dict__, "mistakes": (mistake,)})
 
     def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: tuple[str, ...]) -> list[SubjectRun | None]:

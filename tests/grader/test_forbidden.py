@@ -10,8 +10,7 @@ from grader.processes.supervise import run
 from grader.records import Ending
 from grader.subject.job import Limits, Source
 from grader.variants import job_for, variant_sources
-
-from .conftest import ROOT
+from tests.mini import ROOT
 
 EXERCISES = {exercise.id: exercise for exercise in catalogue.load(ROOT)}
 

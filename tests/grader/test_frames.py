@@ -21,8 +21,7 @@ from grader.frames import (
     read,
 )
 from grader.records import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised
-
-from .conftest import reader
+from tests.mini import reader
 
 ARRAY = Array("float32", (2, 3), bytes(range(24)))
 RETURNED = CheckRun(

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from grader.records import ExerciseResult, Status
-
-from .conftest import SOLUTION, on_the_oldest
+from tests.mini import SOLUTION
 
 Grade = Callable[[str], ExerciseResult]
 HABITS = """\
@@ -222,7 +221,7 @@ def test_habits_change_nothing(grade: Grade, habit: str) -> None:
     assert result.attempts == ()
 
 
-@on_the_oldest
+@pytest.mark.slow
 @each_habit
 def test_nor_do_they_at_import(grade: Grade, habit: str) -> None:
     result = grade(f"{SOLUTION}\nx = torch.ones(2, 3)\n{habit}\n")

@@ -17,8 +17,7 @@ from grader.protections import Protection, as_line, attempt_all, require_all
 from grader.records import CheckRun, Ending, Failure, Observation, SubjectRun
 from grader.subject.job import Job
 from grader.subject.layers import WITHOUT
-
-from .conftest import ROOT
+from tests.mini import ROOT
 
 REFERENCE = ROOT / "solutions" / "ex06_attention.py"
 OFF = {"files": "no", "network": "no", "processes": "no", "reference-hidden": "no", "memory": "no"}

@@ -22,8 +22,7 @@ from grader.records import CheckResult, ExerciseResult, Status
 from grader.state import store as state
 from grader.state.files import replace_keeping
 from grader.state.store import Store
-
-from .conftest import ROOT
+from tests.mini import ROOT
 
 
 @pytest.fixture

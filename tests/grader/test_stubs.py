@@ -11,8 +11,7 @@ from grader.commands import drifted, write_stubs
 from grader.outline import outline
 from grader.state.store import Store
 from grader.stubs import derive_stub
-
-from .conftest import ID, ROOT, SOLUTION
+from tests.mini import ID, ROOT, SOLUTION
 
 EXPECTED = '''"""A small exercise."""
 

@@ -26,9 +26,7 @@ from grader.records import CheckResult, Difference, ExerciseResult, Place, Repor
 from grader.render import jsonformat, junit
 from grader.render.text import NARROWEST, Page, show_progress, show_result, show_summary
 from grader.text import PLAIN, encodable
-
-from .conftest import ROOT, SOLUTION
-from .test_verdicts import with_body
+from tests.mini import ROOT, SOLUTION, with_body
 
 Grade = Callable[[str], ExerciseResult]
 CONSOLES = ("cp1252", "cp437", "cp850", "koi8-r", "ascii")

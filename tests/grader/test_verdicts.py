@@ -14,16 +14,9 @@ from grader.processes.launch import Launcher
 from grader.records import CheckResult, ExerciseResult, Status
 from grader.session import Session
 from grader.state.store import Store
-
-from .conftest import ID, SOLUTION
+from tests.mini import HINTS, ID, SOLUTION, TITLE, with_body, write_exercise
 
 Grade = Callable[[str], ExerciseResult]
-BODY = "return x * 2"
-
-
-def with_body(body: str) -> str:
-    assert SOLUTION.count(BODY) == 1
-    return SOLUTION.replace(BODY, body)
 
 
 def first(result: ExerciseResult) -> CheckResult:
@@ -362,13 +355,8 @@ def test_what_builds_on_an_unfinished_exercise_is_blocked(
         "from .ex00_mini import double\n\n\n"
         'def quadruple(x):\n    """Four times x."""\n    return double(double(x))\n'
     )
-    (repository / "solutions" / f"{second}.py").write_text(solution)
-    (repository / "tests" / f"test_{second}.py").write_text(
-        "def test_quadruple(subject, draw, observe):\n    observe('x4', subject.quadruple(draw.normal(2, 3)))\n"
-    )
-    (repository / "tutor" / f"{second}.toml").write_text(
-        'title = "More"\nminutes = 1\n[hints]\nquadruple = ["a", "b", "c"]\n'
-    )
+    probes = "def test_it(subject, draw, observe):\n    observe('x4', subject.quadruple(draw.normal(2, 3)))\n"
+    write_exercise(repository, second, solution, probes, {"exercise": TITLE, "quadruple": HINTS})
     both = load(repository)
     mine = repository / "exercises"
     (mine / f"{second}.py").write_text(solution)
