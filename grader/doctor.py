@@ -21,7 +21,7 @@ def findings(
     """A line for each thing looked at, and for some what more is to be said of it."""
     yield f"{'python':<16} {platform.python_version()}", sys.executable
     yield f"{'system':<16} {platform.platform()}", ""
-    for name in map(requirement_name, requirements([])):
+    for name in map(requirement_name, requirements(None)):
         yield f"{name:<16} {_version(name)}", ""
     mistakes = sum(len(exercise.mistakes) for exercise in exercises)
     yield f"exercises        {len(exercises)}, with {mistakes} known mistakes", ""

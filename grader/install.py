@@ -16,7 +16,7 @@ import tomllib
 import venv
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from grader.bootstrap import INSTALLED, NO_BOOTSTRAP, PYTHON, ROOT, VENV, go_on, in_our_venv, wanted
 
@@ -26,6 +26,8 @@ LOCK = ROOT / ".venv.lock"
 # Where the name to import is not the name to install.
 MODULES = {"pytest-timeout": "pytest_timeout"}
 SETUP_FAILED = 3
+# The command that needs other packages than the rest, and the extra that lists them.
+SELFTEST = "selftest"
 
 
 def ensure(arguments: list[str], module: str) -> None:
@@ -33,8 +35,8 @@ def ensure(arguments: list[str], module: str) -> None:
 
     In the second case this does not return: the process is replaced, or exits with the other's code.
     """
-    extras = ["selftest"] if arguments[:1] == ["selftest"] else []
-    absent = missing(extras)
+    extra = SELFTEST if arguments[:1] == [SELFTEST] else None
+    absent = missing(extra)
     if absent and os.environ.get(NO_BOOTSTRAP):
         _give_up(f"Not installed here: {', '.join(absent)}. {NO_BOOTSTRAP} is set, so nothing was done about it.")
     if absent and not in_our_venv():
@@ -42,12 +44,12 @@ def ensure(arguments: list[str], module: str) -> None:
             if UNFINISHED.exists():
                 shutil.rmtree(VENV)
             if not PYTHON.exists():
-                _make(extras)
+                _make(extra)
         go_on(arguments, module)
     if absent:
-        _install(extras)
+        _install(extra)
         importlib.invalidate_caches()
-    if in_our_venv():
+    if in_our_venv() and not extra:
         _note_installed()
 
 
@@ -57,17 +59,20 @@ def _note_installed() -> None:
         INSTALLED.write_bytes(wanted())
 
 
-def missing(extras: list[str]) -> list[str]:
+def missing(extra: str | None) -> list[str]:
     """Names of required packages that cannot be imported here; nothing is imported to find out."""
-    names = [requirement_name(requirement) for requirement in requirements(extras)]
+    names = [requirement_name(requirement) for requirement in requirements(extra)]
     return [name for name in names if find_spec(MODULES.get(name, name)) is None]
 
 
-def requirements(extras: list[str]) -> list[str]:
-    """The requirements in pyproject.toml, with those of these extras."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    optional = project["optional-dependencies"]
-    return [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+def requirements(extra: str | None) -> list[str]:
+    """The requirements in pyproject.toml, or only those of this extra.
+
+    Whoever runs the self-test needs no torch here: each environment of tox has its own.
+    """
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked: list[str] = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    return asked
 
 
 def requirement_name(requirement: str) -> str:
@@ -78,8 +83,8 @@ def requirement_name(requirement: str) -> str:
     return requirement
 
 
-def _make(extras: list[str]) -> None:
-    _say(f"First start: making an environment in {VENV} and installing torch and friends.")
+def _make(extra: str | None) -> None:
+    _say(f"First start: making an environment in {VENV} and installing {'tox' if extra else 'torch and friends'}.")
     _say("This needs the network once, and takes one to three minutes.")
     try:
         VENV.mkdir()
@@ -91,14 +96,14 @@ def _make(extras: list[str]) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         shutil.rmtree(VENV, ignore_errors=True)
         _give_up(f"The environment could not be made: {error}. On Debian and Ubuntu, install python3-venv first.")
-    _install(extras)
+    _install(extra)
     UNFINISHED.unlink()
 
 
-def _install(extras: list[str]) -> None:
+def _install(extra: str | None) -> None:
     """Install what is missing into `.venv`; what was half-made by this run is removed if that fails."""
     command = [str(PYTHON), "-m", "pip", "install", "--retries", "1", "--disable-pip-version-check"]
-    command += ["--constraint", str(ROOT / "constraints.txt"), *requirements(extras)]
+    command += ["--constraint", str(ROOT / "constraints.txt"), *requirements(extra)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )

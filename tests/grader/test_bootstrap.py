@@ -73,8 +73,14 @@ def test_it_can_be_turned_off(bare: Path, clone: Path) -> None:
     assert not (clone / ".venv").exists()
 
 
+def test_the_self_test_installs_its_runner_alone(bare: Path, clone: Path) -> None:
+    done = start(bare, clone, "grader", "selftest", GPT_KATA_NO_BOOTSTRAP="1")
+    assert done.returncode == 3
+    assert "Not installed here: tox, typer." in done.stderr
+
+
 def test_with_everything_present_nothing_happens(clone: Path) -> None:
-    assert install.missing([]) == []
+    assert install.missing(None) == []
     done = start(Path(sys.executable), clone)
     assert "There is no folder" in done.stderr  # it went on to the command; this clone holds no exercises
     assert not (clone / ".venv").exists()
