@@ -6,13 +6,15 @@ things, an equivalent that is refused, are each a defect of the exercise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from grader.catalogue import Exercise
 from grader.errors import GraderError
 from grader.judge.compare import same_run
 from grader.processes.launch import Launcher
 from grader.processes.supervise import run
+from grader.reach import checks_that_see, cut_short
 from grader.records import CheckRun, Ending, SubjectRun
 from grader.subject.agreed import IMPORT_CHECK
 from grader.subject.job import Job, Limits
@@ -66,44 +68,53 @@ def matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
         detail = f"{why.failure.types[0]}: {why.failure.message}" if why.failure else "it ended early"
         raise GraderError(f"the reference of {exercise.id} does not complete {why.check}: {detail}")
 
+    limits = limits_after(reference)
+    cut_short_runs = run_in_batches(
+        launcher,
+        [job_for(exercise, sources, seed, limits, watched=False) for sources in cut_short(exercise).values()],
+    )
+    reach = {
+        name: frozenset(departures(reference, its_run, names_of(exercise)))
+        for name, its_run in zip(cut_short(exercise), cut_short_runs, strict=True)
+    }
+
     def job(edit: Edit) -> Job:
         hangs = isinstance(edit, Mistake) and edit.hangs
-        limits = limits_of_hanging(reference) if hangs else limits_after(reference)
-        return job_for(exercise, variant_sources(exercise, edit), seed, limits)
+        its_limits = limits_of_hanging(reference) if hangs else limits
+        watched = not isinstance(edit, Mistake)
+        whole = job_for(exercise, variant_sources(exercise, edit), seed, its_limits, watched)
+        return replace(whole, checks=checks_that_see(edit, exercise, reach))
 
     edits = [*exercise.mistakes, *exercise.equivalents]
-    runs = run_in_batches(launcher, [job(edit) for edit in edits])
-    mistake_runs, equivalent_runs = runs[: len(exercise.mistakes)], runs[len(exercise.mistakes) :]
-    caught_by = [departures(reference, its_run, exercise) for its_run in mistake_runs]
+    jobs = [job(edit) for edit in edits]
+    runs = run_in_batches(launcher, jobs)
+    seen = [
+        departures(reference, its_run, (IMPORT_CHECK, *its_job.checks))
+        for its_job, its_run in zip(jobs, runs, strict=True)
+    ]
     rows = []
-    for number, (mistake, its_run) in enumerate(zip(exercise.mistakes, mistake_runs, strict=True)):
+    for number, mistake in enumerate(exercise.mistakes):
         twins = [
             other.name
             for position, other in enumerate(exercise.mistakes)
             if other.says != mistake.says
-            and caught_by[position] == caught_by[number]
-            and alike(its_run, mistake_runs[position], caught_by[number])
+            and seen[position] == seen[number]
+            and not departures(runs[number], runs[position], seen[number])
         ]
-        hung = any(check.ending is Ending.TIMEOUT for check in its_run.checks)
-        rows.append(Row(mistake.name, caught_by[number], tuple(twins), hung is mistake.hangs))
-    failed = {
-        edit.name: departures(reference, its_run, exercise)
-        for edit, its_run in zip(exercise.equivalents, equivalent_runs, strict=True)
-    }
-    refused = {name: checks for name, checks in failed.items() if checks}
+        hung = any(check.ending is Ending.TIMEOUT for check in runs[number].checks)
+        rows.append(Row(mistake.name, seen[number], tuple(twins), hung is mistake.hangs))
+    equivalents = zip(exercise.equivalents, seen[len(exercise.mistakes) :], strict=True)
+    refused = {edit.name: checks for edit, checks in equivalents if checks}
     return Matrix(exercise.id, seed, tuple(rows), refused, len(exercise.equivalents))
 
 
-def alike(one: SubjectRun, other: SubjectRun, checks: tuple[str, ...]) -> bool:
-    """Did two subjects behave alike in these checks?"""
-    ours, theirs = one.by_name(), other.by_name()
-    return all(_alike_in(name, ours, theirs) for name in checks)
+def names_of(exercise: Exercise) -> tuple[str, ...]:
+    return (IMPORT_CHECK, *(check.name for check in exercise.checks))
 
 
-def departures(one: SubjectRun, other: SubjectRun, exercise: Exercise) -> tuple[str, ...]:
-    """The checks in which two subjects did not behave alike. A check missing on one side only is one."""
+def departures(one: SubjectRun, other: SubjectRun, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of these checks in which two subjects did not behave alike. A check missing on one side only is one."""
     ours, theirs = one.by_name(), other.by_name()
-    names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
     return tuple(name for name in names if not _alike_in(name, ours, theirs))
 
 

@@ -166,7 +166,9 @@ class Session:
             hanging = any(mistake.hangs for mistakes in candidates for mistake in mistakes)
             limits = limits_of_hanging(reference) if hanging else limits_after(reference)
             sources = [combined_sources(exercise, mistakes) for mistakes in candidates]
-            jobs = [replace(job_for(exercise, s, self.seed, limits), checks=names) for s in sources if s]
+            jobs = [
+                replace(job_for(exercise, s, self.seed, limits, watched=False), checks=names) for s in sources if s
+            ]
             runs = iter(run_in_batches(self.launcher, jobs))
             return [next(runs) if s else None for s in sources]
 
