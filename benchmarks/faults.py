@@ -25,10 +25,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from grader.protections import as_line  # noqa: E402
-from grader.records import Status, SubjectRun  # noqa: E402
-from grader.subject.layers import WITHOUT, Layer  # noqa: E402
-from grader.variants import limits_after  # noqa: E402
+from grader.grading.variants import limits_after  # noqa: E402
+from grader.protocol.layers import WITHOUT, Layer  # noqa: E402
+from grader.protocol.runs import Status, SubjectRun  # noqa: E402
+from grader.supervisor.protections import as_line  # noqa: E402
 from tests.faults.naive import TAMPERINGS, against_pytest  # noqa: E402
 from tests.faults.state import Survival, survive  # noqa: E402
 from tests.faults.suite import CASES, Case, Run, run_all  # noqa: E402

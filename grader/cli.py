@@ -26,12 +26,12 @@ from grader.text import COMMAND, make_output_safe, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from grader.catalogue import Exercise
-    from grader.processes.launch import Launcher
-    from grader.protections import Protection
-    from grader.records import ExerciseResult
-    from grader.render.text import Page
-    from grader.state.store import Store
+    from grader.course.catalogue import Exercise
+    from grader.learner.history import Store
+    from grader.protocol.runs import ExerciseResult
+    from grader.report.console import Page
+    from grader.supervisor.launcher import Launcher
+    from grader.supervisor.protections import Protection
 
 ROOT = Path(__file__).resolve().parent.parent
 EXERCISES = ROOT / "exercises"
@@ -135,7 +135,7 @@ def check(
 @app.command("list")
 def list_exercises() -> int:
     """List the exercises, with the last verdict on each."""
-    from grader.commands import list_lines
+    from grader.commands.small import list_lines
 
     page = _page()
     with _history() as store:
@@ -150,7 +150,7 @@ def hint(
     function: Annotated[str | None, typer.Argument(help="Default: where you are stuck.")] = None,
 ) -> int:
     """Give the next hint. There are three for every function; each call gives one more."""
-    from grader.commands import give_hint
+    from grader.commands.small import give_hint
 
     page = _page()
     with _history() as store:
@@ -162,7 +162,7 @@ def hint(
 @app.command()
 def reset(exercise: Annotated[str, typer.Argument()]) -> int:
     """Put the original of an exercise back. Your text is kept."""
-    from grader.commands import reset_exercise
+    from grader.commands.small import reset_exercise
 
     with _store() as store:
         _page().line(reset_exercise(_one(exercise), EXERCISES, store))
@@ -172,7 +172,7 @@ def reset(exercise: Annotated[str, typer.Argument()]) -> int:
 @app.command()
 def history(exercise: Annotated[str | None, typer.Argument()] = None) -> int:
     """List every text of yours that was graded or replaced, the newest first."""
-    from grader.commands import history_lines
+    from grader.commands.small import history_lines
 
     page = _page()
     with _history() as store:
@@ -184,7 +184,7 @@ def history(exercise: Annotated[str | None, typer.Argument()] = None) -> int:
 @app.command()
 def restore(attempt: Annotated[int, typer.Argument(help="A number from `history`.")]) -> int:
     """Bring a text back from the history. What stands there now is kept."""
-    from grader.commands import restore_attempt
+    from grader.commands.small import restore_attempt
 
     with _store() as store:
         _page().line(restore_attempt(_catalogue(), attempt, EXERCISES, store))
@@ -194,7 +194,7 @@ def restore(attempt: Annotated[int, typer.Argument(help="A number from `history`
 @app.command()
 def doctor() -> int:
     """Say what is installed and which protections are in force."""
-    from grader.doctor import findings
+    from grader.commands.doctor import findings
 
     page = _page()
     catalogue = _catalogue()
@@ -211,7 +211,7 @@ def stubs(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where they differ.")] = False,
 ) -> int:
     """Authors: derive exercises/ from solutions/. What is replaced is kept in the history."""
-    from grader.commands import drifted, write_stubs
+    from grader.commands.small import drifted, write_stubs
 
     page = _page()
     catalogue = _catalogue()
@@ -235,9 +235,9 @@ def matrix(
     format: Annotated[Format, typer.Option("--format")] = Format.text,
 ) -> int:
     """Authors: run every known mistake and every equivalent against every probe."""
-    from grader.catalogue import choose
-    from grader.matrix import matrix as run_matrix
-    from grader.render.matrix import as_json, show
+    from grader.course.catalogue import choose
+    from grader.grading.matrix import matrix as run_matrix
+    from grader.report.matrix import as_json, show
 
     if format is Format.junit:
         raise UsageError("The matrix is shown as text or json.")
@@ -273,9 +273,9 @@ def _grade(
     if format is Format.text:
         print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
     with _launcher(chosen_seed) as launcher, _store() as store, _protections(launcher) as trial:
-        from grader.protections import as_line, require_all
-        from grader.records import Report, Status
-        from grader.session import Session
+        from grader.grading.session import Session
+        from grader.protocol.runs import Report, Status
+        from grader.supervisor.protections import as_line, require_all
 
         catalogue = _catalogue()
         chosen = [exercise for exercise in catalogue if wanted is None or exercise.id in wanted]
@@ -302,15 +302,15 @@ def _grade(
             notices=tuple(notices),
         )
     if format is Format.json:
-        from grader.render import jsonformat
+        from grader.report import json as jsonformat
 
         sys.stdout.write(jsonformat.render(report))
     elif format is Format.junit:
-        from grader.render import junit
+        from grader.report import junit
 
         sys.stdout.write(junit.render(report))
     else:
-        from grader.render.text import show_summary
+        from grader.report.console import show_summary
 
         show_summary(_page(), report, by_id, folder, in_order)
     statuses = {result.status for result in report.exercises}
@@ -328,7 +328,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _find(names: list[str]) -> set[str]:
-    from grader.catalogue import exercise_ids, find
+    from grader.course.catalogue import exercise_ids, find
 
     return find(exercise_ids(ROOT), names)
 
@@ -336,8 +336,8 @@ def _find(names: list[str]) -> set[str]:
 def _show_as_they_come(
     results: Iterable[ExerciseResult], exercises: dict[str, Exercise], seed: int
 ) -> list[ExerciseResult]:
-    from grader.records import Status
-    from grader.render.text import show_result
+    from grader.protocol.runs import Status
+    from grader.report.console import show_result
 
     page = _page()
     collected: list[ExerciseResult] = []
@@ -355,26 +355,26 @@ def _seed(seed: int | None) -> int:
 
 
 def _catalogue() -> tuple[Exercise, ...]:
-    from grader.catalogue import load
+    from grader.course.catalogue import load
 
     return load(ROOT)
 
 
 def _one(name: str) -> Exercise:
-    from grader.catalogue import choose
+    from grader.course.catalogue import choose
 
     return choose(_catalogue(), [name])[0]
 
 
 def _page() -> Page:
-    from grader.render.text import Page
+    from grader.report.console import Page
 
     return Page()
 
 
 @contextmanager
 def _store() -> Iterator[Store]:
-    from grader.state.store import Store
+    from grader.learner.history import Store
 
     store = Store(STATE / "progress.sqlite3")
     try:
@@ -394,7 +394,7 @@ def _history() -> Iterator[Store]:
 
 @contextmanager
 def _launcher(seed: int) -> Iterator[Launcher]:
-    from grader.processes.launch import launcher
+    from grader.supervisor.launcher import launcher
 
     started = launcher(seed)
     try:
@@ -408,7 +408,7 @@ def _launcher(seed: int) -> Iterator[Launcher]:
 @contextmanager
 def _protections(launcher: Launcher) -> Iterator[Future[tuple[Protection, ...]]]:
     """Which protections are in force: tried while other things go on."""
-    from grader.protections import attempt_all
+    from grader.supervisor.protections import attempt_all
 
     pool = ThreadPoolExecutor(1)
     try:

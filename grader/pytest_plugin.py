@@ -17,23 +17,23 @@ from typing import Any
 
 import pytest
 
-from grader.catalogue import Exercise, load
-from grader.contract import check_contract
+from grader.course.catalogue import Exercise, load
+from grader.course.outline import Outline
+from grader.course.tutor_file import Mistake
 from grader.errors import UsageError
+from grader.grading.variants import combined_sources, job_for, variant_sources
 from grader.judge.diagnosis import diagnose
 from grader.judge.verdict import judge
-from grader.outline import Outline
-from grader.records import CheckResult, CheckRun, Ending, Status, SubjectRun
-from grader.sources import Subject, Unreadable, read_subject
-from grader.subject.agreed import IMPORT_CHECK
-from grader.subject.draw import Draw
-from grader.subject.forbid import ForbiddenCall, forbidding, packages_refused
-from grader.subject.job import Limits, Source
-from grader.subject.loading import importable
-from grader.subject.observe import Observe
-from grader.subject.runner import all_observations, describe, fixtures_for, run_job
-from grader.tutor_file import Mistake
-from grader.variants import combined_sources, job_for, variant_sources
+from grader.learner.contract import check_contract
+from grader.learner.submission import Subject, Unreadable, read_subject
+from grader.protocol.agreed import IMPORT_CHECK
+from grader.protocol.job import Limits, Source
+from grader.protocol.runs import CheckResult, CheckRun, Ending, Status, SubjectRun
+from grader.sandbox.draw import Draw
+from grader.sandbox.forbid import ForbiddenCall, forbidding, packages_refused
+from grader.sandbox.loading import importable
+from grader.sandbox.observe import Observe
+from grader.sandbox.runner import all_observations, describe, fixtures_for, run_job
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_SEED = 17

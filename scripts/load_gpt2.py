@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     from safetensors.torch import load_file
 
     from grader.errors import UsageError
-    from grader.render.text import Page
+    from grader.report.console import Page
     from scripts.devices import choose_device
     from scripts.parts import load_parts
     from scripts.runs import Run, Settings, build_model, new_run, shown

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from grader.outline import outline
-from grader.sources import Unreadable, imported_names, read_subject
+from grader.course.outline import outline
+from grader.learner.submission import Unreadable, imported_names, read_subject
 from grader.text import COMMAND, PYTHON
 from scripts.entry import ROOT, CannotYet
 

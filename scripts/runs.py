@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.errors import GraderError, UsageError
-from grader.state.files import write_whole
+from grader.learner.replace import write_whole
 from scripts.corpora import Corpus
 from scripts.curves import save_png
 from scripts.entry import ROOT

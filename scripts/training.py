@@ -15,7 +15,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grader.errors import UsageError
-from grader.render.text import Page
+from grader.report.console import Page
 from scripts.curves import as_text
 from scripts.entry import INTERRUPTED
 from scripts.parts import Parts

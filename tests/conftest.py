@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from grader import catalogue
-from grader.catalogue import Exercise
-from grader.processes.launch import Launcher, launcher
-from grader.records import ExerciseResult
-from grader.session import Session
+from grader.course import catalogue
+from grader.course.catalogue import Exercise
+from grader.grading.session import Session
+from grader.protocol.runs import ExerciseResult
+from grader.supervisor.launcher import Launcher, launcher
 from tests.mini import ROOT, write_exercise
 
 

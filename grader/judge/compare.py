@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from grader.records import Array, CheckRun, Difference, Ending, Observation, Opaque, Raised, Value
+from grader.protocol.runs import Array, CheckRun, Difference, Ending, Observation, Opaque, Raised, Value
 from grader.text import shorten
 
 Numbers = npt.NDArray[np.float64]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from grader.catalogue import Exercise
+from grader.course.catalogue import Exercise
+from grader.course.tutor_file import Mistake
 from grader.judge.compare import same_run
-from grader.records import CheckRun, Ending, SubjectRun
-from grader.tutor_file import Mistake
+from grader.protocol.runs import CheckRun, Ending, SubjectRun
 
 # Runs the solution with each of these sets of mistakes in it, on these checks only; None where the edits of a
 # set exclude each other.

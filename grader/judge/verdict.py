@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from grader.catalogue import Check, Exercise
+from grader.course.catalogue import Check, Exercise
+from grader.course.outline import Outline
 from grader.judge.compare import first_difference
-from grader.judge.explain import explanation
 from grader.judge.picture import picture
-from grader.outline import Outline
-from grader.records import Array, CheckResult, CheckRun, Ending, ExerciseResult, Failure, Place, Status, SubjectRun
-from grader.subject.agreed import IMPORT_CHECK, OUT_OF_SIGHT
+from grader.judge.surroundings import explanation
+from grader.protocol.agreed import IMPORT_CHECK, OUT_OF_SIGHT
+from grader.protocol.runs import (
+    Array,
+    CheckResult,
+    CheckRun,
+    Ending,
+    ExerciseResult,
+    Failure,
+    Place,
+    Status,
+    SubjectRun,
+)
 from grader.text import shorten
 
 

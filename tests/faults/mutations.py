@@ -17,9 +17,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from grader import frames
-from grader.records import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised, SubjectRun
-from grader.subject.agreed import IMPORT_CHECK
+from grader.protocol import frames
+from grader.protocol.agreed import IMPORT_CHECK
+from grader.protocol.runs import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised, SubjectRun
 
 FOLDER = Path("exercises")
 FILE = str(FOLDER / "ex00_mini.py")

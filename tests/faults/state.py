@@ -31,9 +31,9 @@ from pathlib import Path
 
 import psutil
 
-from grader import catalogue
-from grader.sources import digest
-from grader.state.store import Attempt, Store
+from grader.course import catalogue
+from grader.learner.history import Attempt, Store
+from grader.learner.submission import digest
 
 EXERCISES = ("ex00", "ex01")
 LANES = 2

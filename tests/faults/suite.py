@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from grader import catalogue
+from grader.course import catalogue
 from tests.faults.table import FAULTS, Fault, Kind, Place
 from tests.mini import BODY, HINTS, ROOT, SOLUTION, TITLE, TRIPLED, TUTOR, write_exercise
 

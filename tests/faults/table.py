@@ -431,25 +431,25 @@ FORGERY = (
     ),
     tampering(
         "patches observe so that it keeps nothing",
-        "from grader.subject.observe import Observe\nObserve.__call__ = lambda *a, **k: None",
+        "from grader.sandbox.observe import Observe\nObserve.__call__ = lambda *a, **k: None",
     ),
     tampering(
         "patches observe so that it doubles",
-        "from grader.subject import observe\nobserve.freeze = lambda v, d=0: None",
+        "from grader.sandbox import observe\nobserve.freeze = lambda v, d=0: None",
     ),
     tampering(
         "patches draw so that all inputs are zero",
-        "from grader.subject.draw import Draw\nDraw.normal = lambda s, *n, **k: torch.zeros(n)",
+        "from grader.sandbox.draw import Draw\nDraw.normal = lambda s, *n, **k: torch.zeros(n)",
         ("wrong", "wrong", "wrong"),
     ),
     tampering(
         "patches the runner",
-        "from grader.subject import runner\nfrom grader.records import CheckRun, Ending\n"
+        "from grader.sandbox import runner\nfrom grader.protocol.runs import CheckRun, Ending\n"
         "runner.run_check = lambda probe, *a: CheckRun(probe.__name__, Ending.RETURNED)",
     ),
     tampering(
         "patches the frames",
-        "from grader import frames\nreal = frames.encode\n"
+        "from grader.protocol import frames\nreal = frames.encode\n"
         "frames.encode = lambda run: real(run).replace(b'test_double', b'test_dowble')",
         ("crashed|wrong",) * 3,
     ),
@@ -472,7 +472,7 @@ FORGERY = (
     ),
     tampering(
         "ends with exit code 0 after forged frames",
-        CHANNEL + "from grader.frames import encode\nfrom grader.records import CheckRun, Ending\n"
+        CHANNEL + "from grader.protocol.frames import encode\nfrom grader.protocol.runs import CheckRun, Ending\n"
         "for name in ('import', 'test_double', 'test_total', 'test_counter'):\n"
         "    os.write(channels[-1], encode(CheckRun(name, Ending.RETURNED)))\nos._exit(0)",
         ("wrong|crashed",) * 3,

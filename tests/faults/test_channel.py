@@ -18,16 +18,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader import frames
-from grader.catalogue import Exercise
+from grader.course.catalogue import Exercise
+from grader.course.outline import outline
 from grader.judge.compare import same_run
 from grader.judge.diagnosis import diagnose
 from grader.judge.verdict import exercise_status, judge
-from grader.outline import outline
-from grader.records import CheckRun, ExerciseResult, Report, Status, SubjectRun
-from grader.render import jsonformat, junit
-from grader.render.text import Page, show_result
-from grader.state.store import Store
+from grader.learner.history import Store
+from grader.protocol import frames
+from grader.protocol.runs import CheckRun, ExerciseResult, Report, Status, SubjectRun
+from grader.report import json as jsonformat
+from grader.report import junit
+from grader.report.console import Page, show_result
 from tests.faults.mutations import (
     CHANGES,
     EDITS,

@@ -9,7 +9,7 @@ import pytest
 
 from grader.judge.compare import compare, show
 from grader.judge.picture import picture
-from grader.records import Array, ExerciseResult, Observation, Opaque, Raised, Status
+from grader.protocol.runs import Array, ExerciseResult, Observation, Opaque, Raised, Status
 from tests.mini import SOLUTION
 
 

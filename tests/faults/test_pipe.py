@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from grader import frames
-from grader.records import CheckRun, Ending, ExerciseResult, Observation, Status
-from grader.subject.agreed import IMPORT_CHECK
+from grader.protocol import frames
+from grader.protocol.agreed import IMPORT_CHECK
+from grader.protocol.runs import CheckRun, Ending, ExerciseResult, Observation, Status
 from tests.faults.mutations import CHECKS, UGLY, WRONG, framed, nested, parts
 from tests.mini import SOLUTION
 

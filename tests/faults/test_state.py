@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.sources import read_text
-from grader.state.store import Attempt, Store
+from grader.learner.history import Attempt, Store
+from grader.learner.submission import read_text
 
 from .state import survive
 
@@ -111,7 +111,7 @@ def test_a_signal_at_any_moment_loses_nothing(checkout: Path, number: int) -> No
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_grader_that_keeps_no_verdict_is_found_out(checkout: Path) -> None:
-    store = checkout / "grader" / "state" / "store.py"
+    store = checkout / "grader" / "learner" / "history.py"
     text = store.read_text(encoding="utf-8")
     assert text.count("UPDATE attempts SET status = ?") == 1
     sabotaged = text.replace("UPDATE attempts SET status = ?", "UPDATE attempts SET status = status || ?")

@@ -11,18 +11,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from grader.catalogue import Exercise
-from grader.processes import launch
-from grader.processes.launch import Launcher
-from grader.processes.supervise import Cancelled, run
-from grader.records import ExerciseResult, Status
-from grader.session import Session
-from grader.sources import read_subject
-from grader.state.store import Store
-from grader.subject.job import Limits
-from grader.subject.scratch import remove_tree
-from grader.variants import job_for, variant_sources
-from grader.worker import Worker
+from grader.course.catalogue import Exercise
+from grader.grading.session import Session
+from grader.grading.variants import job_for, variant_sources
+from grader.grading.worker import Worker
+from grader.learner.history import Store
+from grader.learner.submission import read_subject
+from grader.protocol.job import Limits
+from grader.protocol.runs import ExerciseResult, Status
+from grader.protocol.scratch import remove_tree
+from grader.supervisor import launcher as launch
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.watch import Cancelled, run
 from tests.mini import SOLUTION, with_body
 
 ENDLESS = with_body("while True: pass")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.catalogue import choose, load
+from grader.course.catalogue import choose, load
 from grader.errors import UsageError
 from tests.mini import HINTS, ID, TRIPLED
 

@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 
-from grader import catalogue
-from grader.state.store import Store
+from grader.course import catalogue
+from grader.learner.history import Store
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FIRST = "ex00_tensors"

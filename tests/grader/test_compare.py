@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from grader.judge.compare import compare, first_difference, numbers, same_run
-from grader.records import Array, CheckRun, Ending, Observation, Raised
-from grader.subject.observe import Observe, freeze
+from grader.protocol.runs import Array, CheckRun, Ending, Observation, Raised
+from grader.sandbox.observe import Observe, freeze
 
 
 def tensor(*values: float, dtype: str = "float32") -> Array:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from grader.catalogue import Exercise
+from grader.course.catalogue import Exercise
+from grader.course.tutor_file import Mistake
 from grader.judge.diagnosis import diagnose
-from grader.records import CheckRun, Ending, Failure, Observation, SubjectRun
-from grader.tutor_file import Mistake
+from grader.protocol.runs import CheckRun, Ending, Failure, Observation, SubjectRun
 
 
 def run(**values: int) -> SubjectRun:

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from grader import catalogue
-from grader.matrix import matrix
-from grader.processes.launch import Launcher, launcher
+from grader.course import catalogue
+from grader.grading.matrix import matrix
+from grader.supervisor.launcher import Launcher, launcher
 from tests.mini import ROOT
 
 EXERCISES = {exercise.id: exercise for exercise in catalogue.load(ROOT)}

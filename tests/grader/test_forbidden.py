@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from grader import catalogue
-from grader.processes.launch import launcher
-from grader.processes.supervise import run
-from grader.records import Ending
-from grader.subject.job import Limits, Source
-from grader.variants import job_for, variant_sources
+from grader.course import catalogue
+from grader.grading.variants import job_for, variant_sources
+from grader.protocol.job import Limits, Source
+from grader.protocol.runs import Ending
+from grader.supervisor.launcher import launcher
+from grader.supervisor.watch import run
 from tests.mini import ROOT
 
 EXERCISES = {exercise.id: exercise for exercise in catalogue.load(ROOT)}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.frames import (
+from grader.protocol.frames import (
     MAGIC,
     MAX_DEPTH,
     MAX_HEADER,
@@ -20,7 +20,7 @@ from grader.frames import (
     encode,
     read,
 )
-from grader.records import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised
+from grader.protocol.runs import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised
 from tests.mini import reader
 
 ARRAY = Array("float32", (2, 3), bytes(range(24)))

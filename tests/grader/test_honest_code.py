@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grader.records import ExerciseResult, Status
+from grader.protocol.runs import ExerciseResult, Status
 from tests.mini import SOLUTION
 
 Grade = Callable[[str], ExerciseResult]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grader.processes.limits import PATIENCE, Clock
+from grader.supervisor.limits import PATIENCE, Clock
 
 
 def ended_after(share: float, works_for: float = float("inf"), limit: float = 5.0) -> float:

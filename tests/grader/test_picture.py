@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from grader.judge.picture import picture
-from grader.records import Array
-from grader.subject.observe import freeze
+from grader.protocol.runs import Array
+from grader.sandbox.observe import freeze
 
 
 def drawn(expected: torch.Tensor, actual: torch.Tensor) -> list[str]:

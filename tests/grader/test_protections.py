@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-import grader.protections
+import grader.supervisor.protections
 from grader.errors import GraderError
-from grader.processes.launch import Launcher, launcher
-from grader.protections import Protection, as_line, attempt_all, require_all
-from grader.records import CheckRun, Ending, Failure, Observation, SubjectRun
-from grader.subject.job import Job
-from grader.subject.layers import WITHOUT
+from grader.protocol.job import Job
+from grader.protocol.layers import WITHOUT
+from grader.protocol.runs import CheckRun, Ending, Failure, Observation, SubjectRun
+from grader.supervisor.launcher import Launcher, launcher
+from grader.supervisor.protections import Protection, as_line, attempt_all, require_all
 from tests.mini import ROOT
 
 REFERENCE = ROOT / "solutions" / "ex06_attention.py"
@@ -38,7 +38,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *runs: CheckRun) -> tuple[Protectio
     def run(launcher: Launcher, job: Job) -> SubjectRun:
         return SubjectRun(runs)
 
-    monkeypatch.setattr(grader.protections, "run", run)
+    monkeypatch.setattr(grader.supervisor.protections, "run", run)
     return attempt_all(None, Path(), Path())  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.sources import MAX_BYTES, Unreadable, digest, read_subject, read_text
+from grader.learner.submission import MAX_BYTES, Unreadable, digest, read_subject, read_text
 
 
 def test_a_text_that_is_still_being_written_is_waited_for(tmp_path: Path) -> None:

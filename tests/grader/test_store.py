@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from grader.errors import GraderError
-from grader.records import CheckResult, ExerciseResult, Status
-from grader.state import store as state
-from grader.state.files import replace_keeping
-from grader.state.store import Store
+from grader.learner import history as state
+from grader.learner.history import Store
+from grader.learner.replace import replace_keeping
+from grader.protocol.runs import CheckResult, ExerciseResult, Status
 from tests.mini import ROOT
 
 
@@ -80,7 +80,7 @@ def test_two_graders_at_once_lose_nothing(path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_killed_grader_loses_nothing(path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from grader.state.store import Store\n"
+        "import sys; from pathlib import Path; from grader.learner.history import Store\n"
         f"store = Store(Path({str(path)!r}))\n"
         "for n in range(10**6):\n"
         "    store.keep('ex00_mini', f'text {n}', 'graded', 1); print(n, flush=True)\n"
@@ -152,7 +152,7 @@ def test_of_a_log_that_a_killed_grader_left_whatever_is_whole_is_read(path: Path
     """SQLite writes to the log first; where its end is missing, as after a power cut, only the end is lost."""
     fill(path, 1)
     script = (
-        "import os, signal; from pathlib import Path; from grader.state.store import Store\n"
+        "import os, signal; from pathlib import Path; from grader.learner.history import Store\n"
         f"store = Store(Path({str(path)!r}))\n"
         "for n in range(1, 20):\n"
         "    store.keep('ex00_mini', f'text {n}\\n' * 100, 'graded', 1)\n"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from grader import catalogue
-from grader.commands import drifted, write_stubs
-from grader.outline import outline
-from grader.state.store import Store
-from grader.stubs import derive_stub
+from grader.commands.small import drifted, write_stubs
+from grader.course import catalogue
+from grader.course.outline import outline
+from grader.course.stubs import derive_stub
+from grader.learner.history import Store
 from tests.mini import ID, ROOT, SOLUTION
 
 EXPECTED = '''"""A small exercise."""

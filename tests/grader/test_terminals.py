@@ -20,11 +20,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from grader import catalogue
-from grader.catalogue import Exercise
-from grader.records import CheckResult, Difference, ExerciseResult, Place, Report, Status
-from grader.render import jsonformat, junit
-from grader.render.text import NARROWEST, Page, show_progress, show_result, show_summary
+from grader.course import catalogue
+from grader.course.catalogue import Exercise
+from grader.protocol.runs import CheckResult, Difference, ExerciseResult, Place, Report, Status
+from grader.report import json as jsonformat
+from grader.report import junit
+from grader.report.console import NARROWEST, Page, show_progress, show_result, show_summary
 from grader.text import PLAIN, encodable
 from tests.mini import ROOT, SOLUTION, with_body
 

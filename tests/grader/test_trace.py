@@ -13,9 +13,9 @@ from grader.bootstrap import ROOT
 
 HANGING = """
 import faulthandler, os, signal, sys, time
-from grader.subject.child import telling_where
-from grader.subject.confine import set_limits
-from grader.subject.job import Limits
+from grader.sandbox.child import telling_where
+from grader.sandbox.confine import set_limits
+from grader.protocol.job import Limits
 {before}
 
 def hang():

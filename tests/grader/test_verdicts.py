@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from grader.catalogue import Exercise, load
-from grader.processes.launch import Launcher
-from grader.records import CheckResult, ExerciseResult, Status
-from grader.session import Session
-from grader.state.store import Store
+from grader.course.catalogue import Exercise, load
+from grader.grading.session import Session
+from grader.learner.history import Store
+from grader.protocol.runs import CheckResult, ExerciseResult, Status
+from grader.supervisor.launcher import Launcher
 from tests.mini import HINTS, ID, SOLUTION, TITLE, with_body, write_exercise
 
 Grade = Callable[[str], ExerciseResult]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from grader import catalogue
+from grader.course import catalogue
 from scripts import entry
 from scripts.corpora import STORY
 from scripts.parts import Parts, first_open

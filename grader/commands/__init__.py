@@ -1,0 +1,1 @@
+"""What the commands do. Nothing but the command line imports this."""

@@ -1,1 +1,0 @@
-"""The supervisor's side of the processes that run code under test."""

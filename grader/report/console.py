@@ -1,0 +1,194 @@
+"""The report for a person at a terminal. Readable at 80 columns, without colour, and in plain ASCII."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from rich.console import Console, ConsoleDimensions
+from rich.text import Text
+
+from grader.course.catalogue import Exercise
+from grader.protocol.agreed import IMPORT_CHECK
+from grader.protocol.runs import CheckResult, ExerciseResult, Place, Report, Status
+from grader.text import COMMAND, PYTHON, encodable, printable, shorten
+
+MARKS = {Status.PASSED: ("✓", "green"), Status.UNFINISHED: ("·", "yellow"), Status.BLOCKED: ("·", "yellow")}
+WRONG_MARK = ("✗", "red")
+PRINTED_LINES = 8
+# In fewer columns than this nothing can be read; and some terminals say that they have none.
+NARROWEST = 20
+WORDS = {
+    Status.PASSED: "passed",
+    Status.WRONG: "wrong",
+    Status.RAISED: "raised an error",
+    Status.TIMEOUT: "does not end",
+    Status.CRASHED: "crashed",
+    Status.LIMIT: "over a limit",
+    Status.FORBIDDEN: "uses what is forbidden",
+    Status.UNFINISHED: "not finished",
+    Status.BLOCKED: "blocked",
+    Status.UNREADABLE: "cannot be read",
+    Status.GRADER_ERROR: "the grader failed",
+}
+
+
+class Page:
+    """A terminal to write on. Characters that it cannot show are replaced by ones that it can."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, emoji=False)
+        if self.console.is_dumb_terminal:  # rich takes every one of them to have 80 columns
+            self.console.size = ConsoleDimensions(*shutil.get_terminal_size())
+        self.console.width = max(NARROWEST, self.console.width)
+
+    def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
+        safe = encodable(printable(text), self.console.encoding)
+        for wrapped in Text(safe, style=style).wrap(self.console, self.console.width - indent) or [Text()]:
+            wrapped.rstrip()
+            self.console.print(Text(" " * indent) + wrapped, soft_wrap=True)
+
+
+def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: int) -> None:
+    """One line for an exercise that is done or not begun; for any other, what to look at first."""
+    mark, style = MARKS.get(result.status, WRONG_MARK)
+    passed = sum(check.status is Status.PASSED for check in result.checks)
+    if result.status is Status.PASSED:
+        page.line(f"{mark} {result.id:<16} {passed} checks passed, {result.seconds:.1f} s", style)
+        _show_attempts(page, result)
+        return
+    done = f"{passed} of {len(exercise.checks)} checks passed"
+    page.line(f"{mark} {result.id:<16} {WORDS[result.status]}; {done}", style)
+    first = result.first_open
+    if result.message or first is None:
+        _show_message(page, result.message, result.place)
+    elif first.status in (Status.UNFINISHED, Status.BLOCKED):
+        _show_message(page, first.message, first.place)
+    else:
+        _show_check(page, first, result)
+        page.line()
+        page.line(f"replay  {COMMAND} check {result.id[:4]} --seed {seed}", "dim", 2)
+    _show_attempts(page, result)
+    if result.output.strip():
+        page.line()
+        page.line("Your code printed:", "dim", 2)
+        for line in result.output.strip().splitlines()[-PRINTED_LINES:]:
+            page.line(shorten(line, page.console.width - 4), "dim", 4)
+
+
+def _show_attempts(page: Page, result: ExerciseResult) -> None:
+    if result.attempts:
+        page.line()
+        page.line(
+            "Your code tried what it may not do while it is graded, or changed what had to be put back:",
+            "yellow",
+            2,
+        )
+        for attempt in result.attempts:
+            page.line(shorten(attempt, 300), "yellow", 4)
+
+
+def _show_message(page: Page, message: str, place: Place | None) -> None:
+    for line in message.splitlines():
+        page.line(line, indent=2)
+    if place:
+        page.line(f"{relative(place.file)}:{place.line}", "cyan", 2)
+
+
+def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
+    page.line()
+    page.line(title_of(check), "bold", 2)
+    for paragraph in check.message.splitlines():
+        page.line(paragraph, indent=2)
+    if check.difference and (check.difference.expected or check.difference.actual):
+        page.line()
+        page.line(f"in        {check.difference.observation}", "dim", 2)
+        if check.difference.expected:
+            page.line(f"expected  {check.difference.expected}", indent=2)
+        page.line(f"yours     {check.difference.actual}", indent=2)
+    if check.difference and check.difference.picture:
+        page.line()
+        for row in check.difference.picture:
+            page.line(row, indent=4)
+    if check.place:
+        where = f"{relative(check.place.file)}:{check.place.line}"
+        page.line()
+        page.line(f"{where}  {check.place.function}".rstrip(), "cyan", 2)
+    others = [c for c in result.checks if c is not check and c.status not in (Status.PASSED, Status.UNFINISHED)]
+    not_run = sum(c.status is Status.BLOCKED for c in others)
+    same = sum(bool(c.mistakes) and c.mistakes == check.mistakes for c in others)
+    wrong = len(others) - not_run - same
+    for count, what in (
+        (same, "show the same"),
+        (wrong, "also went wrong; this one first"),
+        (not_run, "did not run"),
+    ):
+        if count:
+            page.line(f"{count} more {'check' if count == 1 else 'checks'} {what}.", "dim", 2)
+
+
+def title_of(check: CheckResult) -> str:
+    """What was checked, in words."""
+    return "import of your file" if check.name == IMPORT_CHECK else spoken(check.name)
+
+
+def spoken(name: str) -> str:
+    """`test_a_row_sums_to_one` is `a row sums to one`."""
+    return name.removeprefix("test_").replace("_", " ")
+
+
+def show_progress(page: Page, passed: int, total: int) -> None:
+    """The bar; a narrow terminal gets the numbers alone."""
+    width = min(40, page.console.width - 24)
+    numbers = f"{passed} of {total} done"
+    if width < 10:
+        page.line(numbers, "bold")
+        return
+    filled = round(width * passed / total) if total else 0
+    page.line(f"{'█' * filled}{'░' * (width - filled)}  {numbers}", "bold")
+
+
+def show_summary(page: Page, report: Report, exercises: dict[str, Exercise], folder: Path, in_order: bool) -> None:
+    """How far one is, and what to do next. In order, what was not graded is known not to be done."""
+    page.line()
+    if len(report.exercises) == report.total or in_order:
+        show_progress(page, report.passed, report.total)
+    else:
+        page.line(f"{report.passed} of {len(report.exercises)} passed", "bold")
+    open_result = next((r for r in report.exercises if r.status is not Status.PASSED), None)
+    if open_result is None:
+        if report.passed == report.total:
+            page.line(f"Everything here is done. Let your GPT learn: {PYTHON} -m scripts.train", "green")
+    else:
+        for line in next_steps(open_result, exercises[open_result.id], folder):
+            page.line(line)
+    for notice in report.notices:
+        page.line(notice, "yellow")
+
+
+def next_steps(result: ExerciseResult, exercise: Exercise, folder: Path) -> list[str]:
+    """What to open, what to do there, and how to get a hint."""
+    if result.status is Status.BLOCKED:
+        return []  # what it waits for has been named
+    file = relative(str(folder / exercise.file_name))
+    first = result.first_open
+    stubs_left = [check for check in result.checks if check.status is Status.UNFINISHED]
+    hint = f"Stuck: {COMMAND} hint {exercise.id[:4]}"
+    if result.status is Status.UNFINISHED and first and first.place:
+        if len(stubs_left) == len(result.checks):
+            return [
+                f"Next: open {file} ({exercise.title}, about {exercise.minutes} minutes).",
+                f"Read the lesson at its top, then write `{first.place.function}`, line {first.place.line}.",
+                hint,
+            ]
+        return [f"Next: write `{first.place.function}`, {file}, line {first.place.line}.", hint]
+    return [f"Next: {file}", hint]
+
+
+def relative(file: str) -> str:
+    """A path as one would type it from here."""
+    try:
+        return os.path.relpath(file)
+    except ValueError:  # another drive on Windows
+        return file

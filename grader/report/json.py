@@ -1,0 +1,57 @@
+"""The report as one JSON document, version 1: the record that other tools read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from grader.protocol.runs import CheckResult, ExerciseResult, Report
+
+VERSION = 1
+
+
+def render(report: Report) -> str:
+    """Stable keys, in this order; plain ASCII, so that no console can spoil it."""
+    return json.dumps(document(report), indent=1) + "\n"
+
+
+def document(report: Report) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "seed": report.seed,
+        "folder": report.folder,
+        "protections": report.protections,
+        "passed": report.passed,
+        "total": report.total,
+        "notices": list(report.notices),
+        "exercises": [_exercise(result) for result in report.exercises],
+    }
+
+
+def _exercise(result: ExerciseResult) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "status": result.status.value,
+        "seconds": round(result.seconds, 3),
+        "message": result.message,
+        "line": result.place.line if result.place else None,
+        "checks": [_check(check) for check in result.checks],
+        "output": result.output,
+        "attempts": list(result.attempts),
+        "digest": result.digest,
+    }
+
+
+def _check(check: CheckResult) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "status": check.status.value,
+        "function": check.function,
+        "message": check.message,
+        "file": check.place.file if check.place else None,
+        "line": check.place.line if check.place else None,
+        "mistakes": list(check.mistakes),
+        "expected": check.difference.expected if check.difference else None,
+        "actual": check.difference.actual if check.difference else None,
+        "picture": list(check.difference.picture) if check.difference else [],
+    }

@@ -1,0 +1,55 @@
+"""The report as JUnit XML: a test suite per exercise, a test case per check, for CI systems."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from grader.protocol.runs import ExerciseResult, Report, Status
+from grader.text import printable
+
+ERRORS = (Status.CRASHED, Status.TIMEOUT, Status.LIMIT, Status.UNREADABLE, Status.RAISED, Status.GRADER_ERROR)
+# What XML 1.0 cannot hold, escaped or not.
+NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(report: Report) -> str:
+    """Whatever is not passed is a failure or an error; nothing is ever a skip.
+
+    Plain ASCII: redirected on a console of another encoding, the bytes still are what the first line says.
+    """
+    root = ElementTree.Element("testsuites", name="gpt-kata", tests=str(sum(map(_cases, report.exercises))))
+    for result in report.exercises:
+        statuses = [check.status for check in result.checks] or [result.status]
+        errors = sum(status in ERRORS for status in statuses)
+        failures = sum(status is not Status.PASSED for status in statuses) - errors
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=result.id,
+            tests=str(_cases(result)),
+            failures=str(failures),
+            errors=str(errors),
+            time=f"{result.seconds:.3f}",
+        )
+        for check in result.checks:
+            case = ElementTree.SubElement(suite, "testcase", classname=result.id, name=check.name)
+            if check.status is not Status.PASSED:
+                _problem(case, check.status, check.message)
+        if not result.checks:
+            case = ElementTree.SubElement(suite, "testcase", classname=result.id, name=result.id)
+            if result.status is not Status.PASSED:
+                _problem(case, result.status, result.message)
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True)
+    return document.decode("ascii") + "\n"
+
+
+def _cases(result: ExerciseResult) -> int:
+    return max(1, len(result.checks))
+
+
+def _problem(case: ElementTree.Element, status: Status, message: str) -> None:
+    text = NOT_XML.sub("?", printable(message))
+    kind = "error" if status in ERRORS else "failure"
+    ElementTree.SubElement(case, kind, type=status.value, message=text.partition("\n")[0]).text = text

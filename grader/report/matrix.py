@@ -1,0 +1,33 @@
+"""The kill matrix as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from grader.grading.matrix import Matrix
+from grader.report.console import Page
+
+
+def show(page: Page, result: Matrix) -> None:
+    """One line if all is well; else a line for each defect."""
+    counts = f"{len(result.mistakes)} mistakes, {result.equivalents} equivalents, seed {result.seed}"
+    mark, style = ("✓", "green") if result.good else ("✗", "red")
+    page.line(f"{mark} {result.exercise:<16} {counts}", style)
+    for row in result.mistakes:
+        if not row.caught_by:
+            page.line(f"{row.name}: no probe sees it", indent=2)
+        elif row.same_as:
+            page.line(f"{row.name}: looks like {', '.join(row.same_as)}, yet says something else", indent=2)
+        elif not row.hang_is_marked:
+            page.line(f"{row.name}: `hangs` does not say what happened", indent=2)
+    for name, checks in result.refused.items():
+        page.line(f"{name}: is right, yet fails {', '.join(checks)}", indent=2)
+
+
+def as_json(results: Sequence[Matrix]) -> str:
+    """One document: a list with an entry per exercise."""
+    entries = [{**asdict(result), "good": result.good} for result in results]
+    good = all(result.good for result in results)
+    return json.dumps({"version": 1, "good": good, "exercises": entries}, indent=1) + "\n"

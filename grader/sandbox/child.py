@@ -1,0 +1,123 @@
+"""What a subject process does with its work, after it was forked or spawned."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from grader.protocol import frames
+from grader.protocol.agreed import TRACE_FILE
+from grader.protocol.job import Work
+from grader.protocol.layers import Layer, is_wanted
+from grader.protocol.runs import CheckRun
+from grader.protocol.scratch import remove_tree
+from grader.sandbox.confine import ROOT, confine
+from grader.sandbox.guard import Guard
+from grader.sandbox.runner import run_job
+
+# Without signals, the line on which the code hangs is written down a little before the process may be killed.
+TRACE_AT = 0.9
+CHANNEL_NUMBER = 900
+# Where libraries keep what they have computed. Elsewhere they may not, and the code would seem to have tried it.
+FOLDERS = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR")
+
+
+def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: None) -> None:
+    """Do the jobs, write a frame for each check to the channel, and end the process. Does not return.
+
+    `once_confined` is called when nothing of the code under test has run, and all that starts now is confined.
+    """
+    status = 1
+    try:
+        scratch = Path(work.scratch)
+        os.chdir(scratch)
+        tempfile.tempdir = work.scratch
+        os.environ |= {**dict.fromkeys(FOLDERS, work.scratch), "MPLBACKEND": "agg"}
+        channel = _out_of_the_way(channel)
+        trace = Path(TRACE_FILE).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
+        faulthandler.enable(trace)
+        files = frozenset(source.path for job in work.jobs for source in job.sources.values())
+        guard = Guard(ROOT, scratch, files)
+        if is_wanted(Layer.GUARD):
+            guard.install()
+        confine(scratch, work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs))
+        once_confined()
+        for number, job in enumerate(work.jobs):
+            if number > 0:
+                _empty(scratch)
+            with telling_where(trace, job.limits.seconds):
+                run_job(job, lambda run: _send(channel, run, guard), scratch)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # Not sys.exit: neither handlers nor threads that the learner's code left behind may hold the process.
+        _flush()
+        os._exit(status)
+
+
+@contextlib.contextmanager
+def telling_where(trace: TextIO, seconds: float) -> Iterator[None]:
+    """While the block runs: when its time is up, write to `trace` which line it is on.
+
+    The supervisor tells so by the signal for a processor limit; the process writes, and ends. Windows has no such
+    signals: there a thread writes when nine tenths of `seconds` are over. Both look while the code stands still.
+    What faulthandler.dump_traceback_later does, looking while it runs, crashes now and then.
+    """
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGXCPU, trace, chain=True)
+        yield
+        return
+    timer = threading.Timer(seconds * TRACE_AT, faulthandler.dump_traceback, [trace])
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
+
+
+def _empty(scratch: Path) -> None:
+    """Remove the folders that a job made: the next one in this process has the limit on files for itself."""
+    with os.scandir(scratch) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                remove_tree(entry.path)
+
+
+def _out_of_the_way(channel: int) -> int:
+    """The channel under a number that code which closes "every" descriptor does not reach."""
+    try:
+        import fcntl
+    except ImportError:
+        return channel
+    with contextlib.suppress(OSError):
+        moved = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, CHANNEL_NUMBER)
+        os.close(channel)
+        return moved
+    return channel
+
+
+def _send(channel: int, run: CheckRun, guard: Guard) -> None:
+    # The supervisor ends this process as soon as it has the last frame: what was printed goes out before that.
+    _flush()
+    run = replace(run, attempts=(*run.attempts, *guard.noted))
+    guard.noted.clear()
+    data = memoryview(frames.encode(run))
+    while data:
+        data = data[os.write(channel, data) :]
+
+
+def _flush() -> None:
+    """Hand on what was printed, also where the code under test broke or closed its output."""
+    for name in ("stdout", "stderr"):
+        with contextlib.suppress(BaseException):
+            getattr(sys, name).flush()

@@ -1,0 +1,104 @@
+"""Confine this process before code under test runs in it: every layer of protection that the system offers.
+
+A layer that cannot be put in place is left out, and nothing is said here: what is in force is found out by
+attempting forbidden acts (grader/supervisor/protections.py), never by asking whether a layer was put in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import struct
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from grader.protocol.job import Limits
+from grader.protocol.layers import Layer, is_wanted
+from grader.sandbox import landlock, seccomp
+
+ROOT = Path(__file__).resolve().parents[2]
+# What Python and torch look at while they work. Without /proc/cpuinfo torch would choose other kernels, and bits
+# would change.
+SYSTEM_READABLE = (
+    "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/self", "/sys/devices/system", "/lib", "/lib64",
+    "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
+    "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
+)  # fmt: skip
+# Processor time beyond its limit, after which a process is ended that ignored the signal.
+LAST_SECONDS = 2
+SET_NO_NEW_PRIVILEGES = 38
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+CAPABILITIES_VERSION = 0x20080522
+
+
+def confine(scratch: Path, limits: Limits, seconds: float) -> None:
+    """Limit this process, for good, to reading Python's libraries, to writing in `scratch`, and to `limits`.
+
+    `seconds` is what it may take in all, on every processor.
+    """
+    if is_wanted(Layer.LIMITS):
+        set_limits(limits, seconds)
+    if sys.platform != "linux":
+        return
+    gain_no_privileges()
+    if is_wanted(Layer.LANDLOCK):
+        with contextlib.suppress(OSError):
+            landlock.restrict(readable_folders(), [scratch, Path("/dev/null")])
+    if is_wanted(Layer.SECCOMP):
+        with contextlib.suppress(OSError):
+            seccomp.restrict()
+    drop_privileges()
+
+
+def readable_folders() -> Iterator[Path]:
+    """Where modules are imported from, and what the system shows; never a folder in which this repository lies.
+
+    One inside the repository, `.venv`, is as good as one elsewhere.
+    """
+    installed = [path for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))]
+    for path in {Path(path).resolve() for path in (*installed, *sys.path, *SYSTEM_READABLE)}:
+        if not ROOT.is_relative_to(path):
+            yield path
+
+
+def set_limits(limits: Limits, seconds: float) -> None:
+    """Set what the operating system itself enforces. Where it cannot, the supervisor's polling remains."""
+    try:
+        import resource
+    except ImportError:
+        return
+    ceilings = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_CPU: int(seconds * (os.cpu_count() or 1)) + 5,
+    }
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        ceilings[resource.RLIMIT_AS] = pages * os.sysconf("SC_PAGE_SIZE") + limits.memory
+        ceilings[resource.RLIMIT_FSIZE] = limits.file_bytes
+    for what, ceiling in ceilings.items():
+        with contextlib.suppress(ValueError, OSError):
+            # The signal for too much time on the processor comes first: it lets the process write down where it is.
+            last = ceiling + LAST_SECONDS if what == resource.RLIMIT_CPU else ceiling
+            resource.setrlimit(what, (ceiling, last))
+
+
+def gain_no_privileges() -> None:
+    """From now on no program that is started may have more privileges than this process: the kernel wants that
+    before an ordinary user's process may restrict itself."""
+    ctypes.CDLL(None).prctl(SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+
+
+def drop_privileges() -> None:
+    """Where the grader runs as root: give up what root may do beyond an ordinary user.
+
+    Kept is reading and writing the files of others, which Landlock confines: a repository that belongs to somebody
+    else has to be graded too.
+    """
+    kept = 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH
+    if os.geteuid() == 0:
+        header = struct.pack("<II", CAPABILITIES_VERSION, 0)
+        ctypes.CDLL(None).capset(header, struct.pack("<6I", kept, kept, 0, 0, 0, 0))

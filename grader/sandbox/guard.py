@@ -1,0 +1,180 @@
+"""Refuse, from within Python, what code under test may not do, and note that it was tried.
+
+This is the layer that works on every system and that can say what happened: which act, on what, on which line.
+It is no wall: code that means to get round it can. The walls are landlock and seccomp, where there are any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator, MutableMapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from grader.protocol.frames import MAX_ATTEMPT, MAX_ATTEMPTS
+
+# What the line number takes of an attempt's length, at most.
+LINE_LENGTH = 40
+# In the repository, what nobody may read who is being graded. The rest of it is open to them anyway.
+HIDDEN = ("solutions", "tutor", ".git", ".grader")
+# Between the code and the system call, where a change of the process is asked for.
+STANDARD = frozenset(
+    function.__code__.co_filename
+    for function in (os.fsencode, MutableMapping.setdefault, contextlib.contextmanager)
+)
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+WRITES = (
+    "os.truncate", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree",
+    "sqlite3.connect",
+)  # fmt: skip
+# These may be relative to an open folder, their last argument.
+WRITES_IN_FOLDER = ("os.remove", "os.rmdir", "os.mkdir")
+LISTS = ("os.listdir", "os.scandir")
+STARTS_PROCESS = (
+    "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile",
+    "subprocess.Popen", "_winapi.CreateProcess",
+)  # fmt: skip
+# What libraries start for themselves and can do without, matplotlib and `platform`: refused too, but not reported.
+STARTED_BY_LIBRARIES = ("fc-list", "uname")
+USES_NETWORK = (
+    "socket.bind", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr",
+    "socket.sendto", "socket.sendmsg",
+)  # fmt: skip
+
+
+class Guard:
+    """The refusals of one process. `noted` is what was tried since it was last emptied.
+
+    Once installed it stays until the process ends: an audit hook cannot be removed.
+    """
+
+    def __init__(self, root: Path, scratch: Path, files: frozenset[str]) -> None:
+        self.noted: list[str] = []
+        self._hidden = tuple(os.path.realpath(root / name) for name in HIDDEN)
+        self._scratch = os.path.realpath(scratch)
+        self._files = files
+
+    def install(self) -> None:
+        handlers: dict[str, Callable[[str, tuple[Any, ...]], None]] = {"open": self._open}
+        handlers |= dict.fromkeys(WRITES, self._write_first)
+        handlers |= dict.fromkeys(WRITES_IN_FOLDER, self._write_in_folder)
+        handlers |= {"os.rename": self._write_both, "os.link": self._link, "os.symlink": self._write_second}
+        handlers |= dict.fromkeys(LISTS, self._list)
+        handlers |= dict.fromkeys(STARTS_PROCESS, self._start_process)
+        handlers |= dict.fromkeys(USES_NETWORK, self._use_network)
+        handlers |= dict.fromkeys(("os.chdir", "os.putenv", "os.unsetenv"), self._note_change)
+        handlers |= {"os.kill": self._kill, "os.killpg": self._kill, "resource.prlimit": self._limit_other}
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            handler = handlers.get(event)
+            if handler is not None:
+                handler(event, arguments)
+
+        sys.addaudithook(hook)
+
+    def _open(self, event: str, arguments: tuple[Any, ...]) -> None:
+        path, mode, flags = arguments
+        writes = flags & WRITING if isinstance(flags, int) else any(letter in (mode or "") for letter in "wax+")
+        if writes:
+            self._write(path)
+        else:
+            self._read(path)
+
+    def _list(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._read("." if arguments[0] is None else arguments[0])
+
+    def _write_first(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._write(arguments[0])
+
+    def _write_second(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._write(arguments[1])
+
+    def _write_both(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._write(arguments[0])
+        self._write(arguments[1])
+
+    def _link(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._read(arguments[0])  # by its other name nobody would know it
+        self._write(arguments[1])
+
+    def _write_in_folder(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if arguments[-1] < 0:  # else whoever walks through that folder was checked when the walk began
+            self._write(arguments[0])
+
+    def _start_process(self, event: str, arguments: tuple[Any, ...]) -> None:
+        for_a_library = event == "subprocess.Popen" and arguments[0] in STARTED_BY_LIBRARIES
+        self._refuse("start another process", BlockingIOError, errno.EAGAIN, report=not for_a_library)
+
+    def _use_network(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._refuse("use the network")
+
+    def _kill(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if arguments[0] != os.getpid():
+            self._refuse("send a signal to another process")
+
+    def _limit_other(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if arguments[0] not in (0, os.getpid()):
+            self._refuse("change the limits of another process")
+
+    def _note_change(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Not refused: it concerns this process alone, and is put back after the check."""
+        what = "the working folder" if event == "os.chdir" else "environment variables"
+        # What torch or Python change for themselves, on behalf of the code, is not that code's doing.
+        caller = next((frame for frame in _frames() if frame.f_code.co_filename not in STANDARD), None)
+        if caller and caller.f_code.co_filename in self._files:
+            self._note(f"change {what}", caller.f_lineno)
+
+    def _write(self, path: Any) -> None:
+        where = _resolved(path)
+        if where and where != os.devnull and not _beneath(where, self._scratch):
+            self._refuse(f"write or change {where}")
+
+    def _read(self, path: Any) -> None:
+        where = _resolved(path)
+        # Python itself reads source files, for instance to show a traceback: that is none of the code's doing.
+        if where and any(_beneath(where, folder) for folder in self._hidden) and self._line():
+            self._refuse(f"read {where}")
+
+    def _refuse(
+        self, act: str, error: type[OSError] = PermissionError, number: int = errno.EACCES, report: bool = True
+    ) -> None:
+        line = self._line()
+        if line and report:
+            self._note(act, line)
+        raise error(number, f"your code may not {act} while it is graded")
+
+    def _note(self, act: str, line: int) -> None:
+        note = f"{act[: MAX_ATTEMPT - LINE_LENGTH]} (line {line})"
+        if note not in self.noted and len(self.noted) < MAX_ATTEMPTS:
+            self.noted.append(note)
+
+    def _line(self) -> int | None:
+        """The innermost line of the code under test that is running now, if any is."""
+        return next((frame.f_lineno for frame in _frames() if frame.f_code.co_filename in self._files), None)
+
+
+def _frames() -> Iterator[FrameType]:
+    """What is running now, the innermost first, without this module's own frames."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame:
+        if frame.f_code.co_filename != __file__:
+            yield frame
+        frame = frame.f_back
+
+
+def _resolved(path: Any) -> str | None:
+    """The real path, or None for what is no path, such as an open descriptor."""
+    if isinstance(path, int):
+        return None
+    try:
+        return os.path.realpath(os.fsdecode(path))
+    except (TypeError, ValueError, OSError):
+        return None
+
+
+def _beneath(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)

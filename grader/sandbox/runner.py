@@ -1,0 +1,169 @@
+"""Run the probes of one exercise on one subject. The same code serves the reference, the learner's
+code, every known mistake, and `pytest tests/`."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import inspect
+import os
+import random
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter  # bound here: code under test may put something else into `time`
+from types import ModuleType
+
+import torch
+
+from grader.protocol.agreed import IMPORT_CHECK
+from grader.protocol.job import Job
+from grader.protocol.runs import CheckRun, Ending, Failure, Observation, Place
+from grader.sandbox.draw import Draw, derive
+from grader.sandbox.forbid import ForbiddenCall, forbidding, kept_in_sight, packages_refused
+from grader.sandbox.loading import importable, run_source
+from grader.sandbox.observe import Observe, error_types
+
+# torch raises a RuntimeError with these words where Python would raise a MemoryError.
+ALLOCATION_FAILED = "can't allocate memory"
+NO_MORE_THREADS = "can't start new thread"
+PACKAGE = "your_code"
+
+Probe = Callable[..., None]
+
+# torch's optimizers import its compiler when they are first made. That takes a second and does nothing here.
+for method in vars(torch.optim.Optimizer).values():
+    if hasattr(method, "__wrapped__"):
+        method.__wrapped__.__dynamo_disable = method.__wrapped__
+
+
+def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
+    """Import the subject, then run the asked-for checks in order, and emit each result as it is there.
+
+    `scratch` is a folder that the caller removes; a probe that asks for `tmp_path` gets one of its own in it.
+    The first result is that of the import itself, named `IMPORT_CHECK`; if it failed it is the only one.
+    """
+    files = frozenset(source.path for source in job.sources.values())
+    with importable(PACKAGE, job.sources), packages_refused(job.forbidden_packages):
+        probes = run_source("probes", job.probes)
+        surroundings = Surroundings.now()
+        start = perf_counter()
+        ending, failure, subject = Ending.RETURNED, None, None
+        try:
+            with kept_in_sight() if job.forbidden_operations else nullcontext():
+                subject = importlib.import_module(f"{PACKAGE}.{job.exercise}")
+        except BaseException as error:
+            ending, failure = describe(error, files)
+        seconds = perf_counter() - start
+        surroundings.put_back()
+        emit(CheckRun(IMPORT_CHECK, ending, (), failure, seconds))
+        if subject is None:
+            return
+        for check in job.checks:
+            operations = job.forbidden_operations.get(check, ())
+            result = run_check(getattr(probes, check), subject, job, operations, files, scratch)
+            emit(result)
+            if result.ending is Ending.LIMIT:  # out of memory: the checks that follow would only be slow
+                return
+
+
+def run_check(
+    probe: Probe,
+    subject: ModuleType,
+    job: Job,
+    operations: tuple[str, ...],
+    files: frozenset[str],
+    scratch: Path,
+) -> CheckRun:
+    """Run one probe. Whatever the subject raises ends this check only and is part of the result."""
+    draw, observe = fixtures_for(probe.__name__, job.exercise, job.seed)
+    surroundings = Surroundings.now()
+    ending: Ending = Ending.RETURNED
+    failure: Failure | None = None
+    start = perf_counter()
+    try:
+        with forbidding(operations):
+            probe(**_arguments(probe, subject, draw, observe, scratch))
+    except BaseException as error:
+        ending, failure = describe(error, files)
+    seconds = perf_counter() - start
+    observations = all_observations(draw, observe) if ending is Ending.RETURNED else tuple(observe.recorded)
+    surroundings.put_back()
+    return CheckRun(probe.__name__, ending, observations, failure, seconds)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a process has once and code under test may change: put back before the next check stumbles over it."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @staticmethod
+    def now() -> Surroundings:
+        return Surroundings(Path.cwd(), dict(os.environ))
+
+    def put_back(self) -> None:
+        """Undo changes."""
+        if Path.cwd() != self.folder:
+            os.chdir(self.folder)
+        if dict(os.environ) != self.environment:
+            os.environ.clear()
+            os.environ.update(self.environment)
+
+
+def _arguments(probe: Probe, subject: ModuleType, draw: Draw, observe: Observe, scratch: Path) -> dict[str, object]:
+    """What the probe's parameters ask for, by name."""
+    names = inspect.signature(probe).parameters
+    available: dict[str, object] = {"subject": subject, "draw": draw, "observe": observe}
+    if "tmp_path" in names:
+        available["tmp_path"] = Path(tempfile.mkdtemp(dir=scratch))
+    return {name: available[name] for name in names}
+
+
+def fixtures_for(check: str, exercise: str, seed: int) -> tuple[Draw, Observe]:
+    """What a probe is given, and the global generators set, all from the run's seed and the check's name.
+
+    Whether torch records a graph, and its default dtype, are as at the start, whatever an earlier check did.
+    """
+    check_seed = derive(seed, exercise, check)
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+    random.seed(check_seed)
+    torch.default_generator.manual_seed(check_seed)  # torch.manual_seed would also look for every GPU
+    return Draw(check_seed), Observe()
+
+
+def all_observations(draw: Draw, observe: Observe) -> tuple[Observation, ...]:
+    """What a probe that returned wrote down, and which of its inputs were changed meanwhile."""
+    return (*observe.recorded, Observation("inputs that your code changed", list(draw.changed_inputs())))
+
+
+def describe(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failure]:
+    """How a check ended and with what, keeping only the frames of the code under test."""
+    frames = traceback.extract_tb(error.__traceback__)
+    trace = tuple(Place(f.filename, f.lineno or 0, f.name) for f in frames if f.filename in files)
+    ending, message = Ending.RAISED, message_of(error)
+    if isinstance(error, ForbiddenCall):
+        ending = Ending.FORBIDDEN
+    elif isinstance(error, NotImplementedError) and frames and frames[-1].filename in files:
+        ending = Ending.UNFINISHED
+    elif isinstance(error, MemoryError) or ALLOCATION_FAILED in message:
+        ending, message = Ending.LIMIT, "asked for more memory than an exercise may use"
+    elif isinstance(error, RuntimeError) and NO_MORE_THREADS in message:
+        ending, message = Ending.LIMIT, "started more threads than an exercise may"
+    elif isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN:
+        ending, message = Ending.LIMIT, "tried to start another process, and an exercise may not"
+    elif isinstance(error, OSError) and error.errno == errno.EMFILE:
+        ending, message = Ending.LIMIT, "opened more files than an exercise may"
+    return ending, Failure(error_types(error) or (type(error).__name__,), message, trace[-40:])
+
+
+def message_of(error: BaseException) -> str:
+    try:
+        return str(error)[:10_000]
+    except Exception as broken:
+        return f"(its message could not be read: {type(broken).__name__})"

@@ -1,0 +1,183 @@
+"""The zygote: an interpreter with torch imported that forks one child per piece of work.
+
+It runs no code under test itself and holds nothing of it or of the reference, so a child starts in
+milliseconds and finds nothing to look at. Not even the work passes through its memory: a child reads that from a
+pipe of its own. It has one thread: a fork with more would hang the child.
+
+The control socket carries in a byte and the descriptors of three pipes (work, channel, output) for each child,
+and out lines of JSON: `started` with a pid, `ended` with a wait status and the most memory that the child had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+from grader.protocol.agreed import START
+from grader.protocol.scratch import remove_tree
+
+LOOK_SECONDS = 0.1
+
+
+def main(control_descriptor: int, scratch: str) -> None:
+    control = socket.socket(fileno=control_descriptor)
+    with _not_left_alone(control, scratch):
+        import torch
+
+        from grader.protocol.job import Work
+        from grader.sandbox import child
+
+        torch.set_num_threads(1)
+    _adopt_orphans()
+    waker_read, waker_write = os.pipe()
+    os.set_blocking(waker_read, False)
+    os.set_blocking(waker_write, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker_write, warn_on_full_buffer=False)
+    selector = selectors.DefaultSelector()
+    selector.register(control, selectors.EVENT_READ)
+    selector.register(waker_read, selectors.EVENT_READ)
+    running: set[int] = set()
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is control:
+                descriptors = _receive(control)
+                if descriptors is None:
+                    _end(running, scratch)
+                work, channel, output = descriptors
+                pid = os.fork()
+                if pid == 0:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for descriptor in (control.fileno(), waker_read, waker_write):
+                        os.close(descriptor)
+                    selector.close()
+                    _become_child(output)
+                    with os.fdopen(work, "rb") as stream:
+                        text = stream.read()
+                    child.serve(Work.from_json(text.decode()), channel)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                running.add(pid)
+                _tell(control, event="started", pid=pid)
+            else:
+                os.read(waker_read, 4096)
+                _reap(control, running)
+
+
+@contextmanager
+def _not_left_alone(control: socket.socket, scratch: str) -> Iterator[None]:
+    """While torch is imported, which takes seconds, look whether the supervisor is still there.
+
+    Afterwards this process has one thread again.
+    """
+    imported = threading.Event()
+
+    def look() -> None:
+        while not imported.wait(LOOK_SECONDS):
+            with suppress(BlockingIOError):
+                if not control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                    _end(set(), scratch)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield
+    finally:
+        imported.set()
+        looking.join()
+
+
+def _receive(control: socket.socket) -> list[int] | None:
+    """The descriptors for the next child, or None where the supervisor is gone or no more can be opened."""
+    with suppress(ConnectionResetError):  # it was killed before it had read all that we told it
+        start, descriptors, _, _ = socket.recv_fds(control, len(START), 3)
+        if start == START and len(descriptors) == 3:
+            return descriptors
+    return None
+
+
+def _become_child(output: int) -> None:
+    """Own session (so that the whole group can be killed), no input, output into the supervisor's pipe."""
+    os.setsid()
+    _die_with_parent()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(null)
+    os.close(output)
+
+
+def _die_with_parent() -> None:
+    """Linux: be killed when the zygote dies, so that nothing of ours outlives the grader."""
+    set_parent_death_signal = 1
+    _process_control(set_parent_death_signal, signal.SIGKILL)
+
+
+def _adopt_orphans() -> None:
+    """Linux: what a child started and left behind becomes ours, however it detached itself, and is ended by us."""
+    set_child_subreaper = 36
+    _process_control(set_child_subreaper, 1)
+
+
+def _process_control(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value)
+
+
+def _reap(control: socket.socket, running: set[int]) -> None:
+    for pid in list(running):
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if ended:
+            running.discard(pid)
+            _end_orphans(running)
+            _tell(control, event="ended", pid=pid, status=status, peak=usage.ru_maxrss * 1024)
+
+
+def _end_orphans(running: set[int]) -> None:
+    """End every child that we did not start, until no more come."""
+    while orphans := [pid for pid in _children() if pid not in running]:
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+            os.waitpid(orphan, 0)
+
+
+def _children() -> list[int]:
+    """All processes whose parent is this one; none where the kernel keeps no such list."""
+    with suppress(OSError):
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    return []
+
+
+def _tell(control: socket.socket, **event: object) -> None:
+    # Where the supervisor is gone, the control socket says so next.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        control.sendall(json.dumps(event).encode() + b"\n")
+
+
+def _end(running: set[int], scratch: str) -> NoReturn:
+    """The supervisor closed or was killed: leave no process and no file behind."""
+    for pid in running:
+        with suppress(ProcessLookupError):  # so young that it has no group of its own yet
+            os.killpg(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    _end_orphans(set())
+    remove_tree(scratch)
+    os._exit(0)  # the interpreter's own tidying up would take longer than the grading
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

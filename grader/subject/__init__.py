@@ -1,1 +1,0 @@
-"""What runs beside the code under test, in its process: inputs, observations, loading, limits."""

@@ -1,0 +1,1 @@
+"""The processes that run code under test, seen from outside: started, watched, limited, ended."""

@@ -1,0 +1,234 @@
+"""Which protections are in force here: each found by attempting forbidden acts in a throwaway process.
+
+No version is read and no capability assumed. Only what was refused is protected against: not what was possible,
+nor what could not be tried. The acts go past Python to the system itself, because Python's own refusals
+(grader/sandbox/guard.py) stop accidents, not intent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.errors import GraderError
+from grader.protocol.job import Job, Limits, Source
+from grader.protocol.runs import CheckRun, Ending
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.watch import run
+
+TRIAL_MEMORY = 2**30
+TRIAL_FILES = 20
+TRIAL_SECONDS = 2
+SUBJECT = """
+import socket
+import subprocess
+import sys
+
+
+def read(path):
+    open(path).close()
+
+
+def listen(path):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+
+
+def start(path):
+    subprocess.run([sys.executable, "-c", ""])
+"""
+# A probe observes the names of the acts that were possible: an empty list means that each was refused.
+TRIALS = """
+import ctypes
+import os
+import sys
+import time
+
+library = ctypes.CDLL(None if os.name != "nt" else "msvcrt", use_errno=True)
+opening = library.open if os.name != "nt" else library._open
+
+
+def opened(path, flags):
+    descriptor = opening(os.fsencode(path), flags)
+    if descriptor >= 0:
+        os.close(descriptor)
+    return descriptor >= 0
+
+
+def test_files(observe):
+    possible = []
+    if opened({other_file!r}, os.O_RDONLY):
+        possible.append("reading a file of this repository")
+    if opened({other_file!r}, os.O_WRONLY):
+        possible.append("writing to one")
+    observe("possible", possible)
+
+
+def test_reference(observe):
+    possible = ["reading the solution from disk"] if opened({reference!r}, os.O_RDONLY) else []
+    for process in (os.getppid(), {supervisor}):
+        if opened(f"/proc/{{process}}/mem", os.O_RDONLY):
+            possible.append("reading the memory of the process that started it")
+    observe("possible", possible)
+
+
+def test_network(observe):
+    possible = []
+    if os.name == "nt":
+        import socket
+        socket.socket().close()
+        possible.append("opening a socket")
+    else:
+        descriptor = library.socket(2, 1, 0)
+        if descriptor >= 0:
+            os.close(descriptor)
+            possible.append("opening a socket")
+    observe("possible", possible)
+
+
+def test_processes(observe):
+    possible = []
+    if os.name == "nt":
+        possible.append("starting a process")
+    else:
+        child = library.fork()
+        if child == 0:
+            os._exit(0)
+        if child > 0:
+            os.waitpid(child, 0)
+            possible.append("starting a process")
+        if library.kill(os.getppid(), 0) == 0:
+            possible.append("sending a signal to the process that started it")
+    observe("possible", possible)
+
+
+def test_python(subject, observe):
+    possible = []
+    for act in (subject.read, subject.listen, subject.start):
+        try:
+            act({reference!r})
+            possible.append(act.__name__)
+        except OSError:
+            pass
+    observe("possible", possible)
+
+
+def test_memory(observe):
+    try:
+        bytearray({too_much})
+        observe("possible", ["allocating {gigabytes} GB"])
+    except MemoryError:
+        observe("possible", [])
+
+
+def test_poll(observe):  # last, because it is to be ended
+    for number in range({too_many}):
+        open(f"file{{number}}", "w").close()
+    time.sleep({long})
+    observe("possible", ["making {too_many} files"])
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A protection to be tried.
+
+    Its name in the line, its probe, what the line says where it is in force, and what is attempted.
+    """
+
+    name: str
+    check: str
+    in_force: str
+    acts: str
+
+
+PYTHON_ONLY = "python-only"
+TRIED = (
+    Trial("files", "test_files", "yes(landlock)", "reading and writing files of this repository"),
+    Trial("network", "test_network", "yes(seccomp)", "opening a socket"),
+    Trial("processes", "test_processes", "yes(seccomp)", "starting a process, and sending a signal to one"),
+    Trial(
+        "reference-hidden",
+        "test_reference",
+        "yes",
+        "reading the solution from disk, and the memory of the processes above",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Protection:
+    """One protection: `value` is what the protections line says, `detail` what was tried and what happened."""
+
+    name: str
+    value: str
+    detail: str
+    in_force: bool
+
+
+def attempt_all(launcher: Launcher, root: Path, reference: Path) -> tuple[Protection, ...]:
+    """Try each forbidden act once. Takes some hundredths of a second."""
+    probes = TRIALS.format(
+        too_much=2 * TRIAL_MEMORY,
+        gigabytes=2 * TRIAL_MEMORY // 2**30,
+        too_many=2 * TRIAL_FILES,
+        long=TRIAL_SECONDS,
+        other_file=str(root / "pyproject.toml"),
+        reference=str(reference),
+        supervisor=os.getpid(),
+    )
+    names = (*(trial.check for trial in TRIED), "test_python", "test_memory", "test_poll")
+    subject = Source("trial.py", SUBJECT)
+    limits = Limits(20.0, TRIAL_MEMORY, files=TRIAL_FILES)
+    job = Job("trial", {"trial": subject}, Source("trials", probes), names, 0, limits)
+    tried = run(launcher, job).by_name()
+    guarded = _possible(tried.get("test_python")) == []
+    return (
+        *(_protection(trial, tried.get(trial.check), guarded) for trial in TRIED),
+        _memory(tried.get("test_memory"), tried.get("test_poll")),
+    )
+
+
+def _memory(allocating: CheckRun | None, making_files: CheckRun | None) -> Protection:
+    """Two protections that stand for each other: a limit that the system enforces, and the supervisor's look."""
+    limited = _possible(allocating) == []
+    polled = any(attempt is not None and attempt.ending is Ending.LIMIT for attempt in (allocating, making_files))
+    kinds = [name for name, holds in (("limit", limited), ("poll", polled)) if holds]
+    detail = (
+        f"allocating {2 * TRIAL_MEMORY // 2**30} GB: {'refused' if limited else 'not refused'}; "
+        f"using too much: {'seen and ended' if polled else 'not seen'}"
+    )
+    return Protection("memory", "+".join(kinds) or "no", detail, limited and polled)
+
+
+def _protection(trial: Trial, attempt: CheckRun | None, guarded: bool) -> Protection:
+    possible = _possible(attempt)
+    if possible == []:
+        return Protection(trial.name, trial.in_force, f"{trial.acts}: refused", True)
+    detail = f"{' and '.join(possible)}: possible" if possible else f"{trial.acts}: could not be tried"
+    return Protection(trial.name, PYTHON_ONLY if guarded else "no", detail, False)
+
+
+def _possible(attempt: CheckRun | None) -> list[str] | None:
+    """The acts that were possible, or None where they could not be tried."""
+    if attempt is None or attempt.ending is not Ending.RETURNED or not attempt.observations:
+        return None
+    value = attempt.observations[0].value
+    return [str(act) for act in value] if isinstance(value, list) else None
+
+
+def as_line(protections: dict[str, str]) -> str:
+    """The one honest line."""
+    return "protections: " + " ".join(f"{name}={value}" for name, value in protections.items())
+
+
+def require_all(protections: tuple[Protection, ...]) -> None:
+    """Raises `GraderError`, with the names of what is missing, unless every protection is in force."""
+    missing = [f"{protection.name} ({protection.detail})" for protection in protections if not protection.in_force]
+    if missing:
+        where = "" if sys.platform == "linux" else " They need Linux."
+        raise GraderError(
+            f"--require strict: nothing was graded, because these are missing: {'; '.join(missing)}.{where}"
+        )

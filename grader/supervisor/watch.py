@@ -1,0 +1,254 @@
+"""Watch one subject process: collect its frames, enforce its limits, say how it ended."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from grader.protocol import frames
+from grader.protocol.agreed import IMPORT_CHECK, TRACE_FILE
+from grader.protocol.job import Job, Work
+from grader.protocol.runs import CheckRun, Ending, Failure, Place, SubjectRun
+from grader.protocol.scratch import remove_tree
+from grader.supervisor.launcher import Child, Launcher
+from grader.supervisor.limits import Clock, Watched, over_limit
+
+POLL_SECONDS = 0.05
+KEPT_OUTPUT = 8192
+KEPT_TRACE = 2**16
+TRACE_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
+# How long to read on after a process ended. Its pipes close with it, so this is only ever waited out when
+# something it started holds them open; a busy machine must not cut off what is already in them.
+LAST_WORDS_SECONDS = 3.0
+# How long a process that closed its channel may take to end before it is said that it did not.
+ENDING_SECONDS = 3.0
+# How long a process whose time is up may take to write down where it is.
+TRACE_SECONDS = 1.5
+
+
+class Cancelled(Exception):
+    """The run was called off before it ended."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """The channel closed; `reason` says why when it did not close cleanly."""
+
+    reason: str = ""
+
+
+class _Output:
+    """What the process printed: the head and the tail are kept, the rest is counted."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.tail = b""
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        room = KEPT_OUTPUT - len(self.head)
+        self.head += data[:room]
+        self.tail = (self.tail + data[room:])[-KEPT_OUTPUT:] if len(data) > room else self.tail
+
+    def text(self) -> str:
+        left_out = self.size - len(self.head) - len(self.tail)
+        middle = f"\n… {left_out:,} bytes left out …\n".encode() if left_out else b""
+        return (self.head + middle + self.tail).decode("utf-8", "replace")
+
+
+def run(launcher: Launcher, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
+    """Run a job in a process of its own, to its end, whatever that is, and leave nothing of it behind.
+
+    Raises `Cancelled` soon after the event is set.
+    """
+    return _run_in_one_process(launcher, [job], cancelled or threading.Event())[0]
+
+
+def run_many(launcher: Launcher, jobs: Sequence[Job]) -> list[SubjectRun]:
+    """Run trusted jobs one after the other in one process; if one of them ends it, the rest get a new one."""
+    done: list[SubjectRun] = []
+    while len(done) < len(jobs):
+        done += _run_in_one_process(launcher, jobs[len(done) :], threading.Event())
+    return done
+
+
+def _run_in_one_process(launcher: Launcher, jobs: Sequence[Job], cancelled: threading.Event) -> list[SubjectRun]:
+    """The results of the first jobs: of all, or up to the one in which the process ended."""
+    scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
+    try:
+        # Opened before any code under test runs: it could put something else in this place later.
+        with (scratch / TRACE_FILE).open("w+b") as trace:
+            child = launcher.start(Work(tuple(jobs), str(scratch)))
+            return _Watch(child, jobs, scratch, trace, cancelled).to_its_end()
+    finally:
+        remove_tree(scratch)
+
+
+class _Watch:
+    """One process, from its start to its end."""
+
+    def __init__(
+        self, child: Child, jobs: Sequence[Job], scratch: Path, trace: BinaryIO, cancelled: threading.Event
+    ) -> None:
+        from grader.supervisor.tree import ProcessTree
+
+        self.child = child
+        self.jobs = jobs
+        self.scratch = scratch
+        self.trace = trace
+        self.cancelled = cancelled
+        self.tree = ProcessTree(child.pid)
+        self.output = _Output()
+        self.events: queue.Queue[CheckRun | _End] = queue.Queue()
+        allowed = sum(job.limits.results for job in jobs)
+        self.readers = [
+            threading.Thread(target=_read_frames, args=(child.channel, self.events, allowed), daemon=True),
+            threading.Thread(target=_read_output, args=(child.output, self.output), daemon=True),
+        ]
+
+    def to_its_end(self) -> list[SubjectRun]:
+        for reader in self.readers:
+            reader.start()
+        finished: list[list[CheckRun]] = []
+        try:
+            for job in self.jobs:
+                runs: list[CheckRun] = []
+                finished.append(runs)
+                broken = self._collect(job, runs)
+                if broken:
+                    runs.append(self._cut_off(job, runs, *broken))
+                    break
+        finally:
+            self.tree.kill()
+            self.child.ended.wait(LAST_WORDS_SECONDS)
+            for reader in self.readers:
+                reader.join(LAST_WORDS_SECONDS)
+        peak = max(0, self.child.peak - self.tree.memory_at_first)
+        return [SubjectRun(tuple(runs), self.output.text(), peak) for runs in finished]
+
+    def _collect(self, job: Job, runs: list[CheckRun]) -> tuple[Ending, str] | None:
+        """Append to `runs` until all are there, or until the process ended or was over a limit: how, and why."""
+        expected = _expected(job)
+        clock = Clock(job.limits.seconds, time.monotonic(), self.tree.cpu_seconds)
+        last_words: float | None = None
+        while True:
+            event = self._next_event()
+            now = time.monotonic()
+            clock.tick(now)
+            if event is None:
+                if self.cancelled.is_set():
+                    raise Cancelled
+                if clock.is_over(now, lambda: self.tree.cpu_seconds):
+                    return Ending.TIMEOUT, f"not done after {now - clock.start:.1f} s"
+                what = over_limit(self._uses(), job.limits)
+                if what:
+                    return Ending.LIMIT, what
+                if self.child.ended.is_set():
+                    last_words = last_words or now + LAST_WORDS_SECONDS
+                    if now > last_words:
+                        return how_it_ended(self.child.exit_code)
+                continue
+            if isinstance(event, _End):
+                if event.reason:
+                    return Ending.CRASHED, event.reason
+                if not self.child.ended.wait(ENDING_SECONDS):
+                    return Ending.CRASHED, "it closed the pipe on which its results travel"
+                return how_it_ended(self.child.exit_code)
+            if event.check != expected[len(runs)]:
+                return Ending.CRASHED, "the process sent a result that is not the next check's"
+            runs.append(event)
+            failed_import = event.check == IMPORT_CHECK and event.ending is not Ending.RETURNED
+            if failed_import or event.ending is Ending.LIMIT or len(runs) == len(expected):
+                return None
+
+    def _next_event(self) -> CheckRun | _End | None:
+        with suppress(queue.Empty):
+            return self.events.get(timeout=POLL_SECONDS)
+        return None
+
+    def _uses(self) -> Watched:
+        return Watched(self.output.size, self.tree, self.scratch, len(self.jobs))
+
+    def _cut_off(self, job: Job, runs: list[CheckRun], ending: Ending, reason: str) -> CheckRun:
+        """The run of the check during which the process ended or was ended."""
+        if ending is Ending.TIMEOUT and self.tree.call_time():
+            self.child.ended.wait(TRACE_SECONDS)
+        place = _where(self.trace, job)
+        failure = Failure((ending.value,), reason, (place,) if place else ())
+        return CheckRun(_expected(job)[len(runs)], ending, (), failure)
+
+
+def _expected(job: Job) -> list[str]:
+    return [IMPORT_CHECK, *job.checks]
+
+
+def how_it_ended(exit_code: int | None) -> tuple[Ending, str]:
+    """A process end in words: the signal by name, or the exit code."""
+    if exit_code is None:
+        return Ending.CRASHED, "the process ended"
+    if exit_code >= 0:
+        return Ending.CRASHED, f"the process ended itself with exit code {exit_code}"
+    name = str(-exit_code)
+    with suppress(ValueError):
+        name = signal.Signals(-exit_code).name
+    if name == "SIGXCPU":
+        return Ending.TIMEOUT, "it used up its processor time"
+    return Ending.CRASHED, f"the process was ended by signal {name}"
+
+
+def _read_frames(channel: int, events: queue.Queue[CheckRun | _End], allowed: int) -> None:
+    """Until the channel closes. Whatever comes, one `_End` is the last event."""
+    with open(channel, "rb") as stream:
+        read_exactly = _exactly(stream.read, allowed)
+        try:
+            while (run := frames.read(read_exactly)) is not None:
+                events.put(run)
+            events.put(_End())
+        except frames.BadFrame as error:
+            events.put(_End(f"the process sent a result that cannot be read ({error})"))
+
+
+def _exactly(read: Callable[[int], bytes], allowed: int) -> Callable[[int], bytes]:
+    """Read as many bytes as asked for, unless the stream ends first. Raises `BadFrame` beyond `allowed` in all."""
+    left = allowed
+
+    def read_exactly(size: int) -> bytes:
+        nonlocal left
+        left -= size
+        if left < 0:
+            raise frames.BadFrame(f"more than {allowed // 2**20} MB in all")
+        parts = bytearray()
+        while len(parts) < size and (part := read(min(size - len(parts), 2**20))):
+            parts += part
+        return bytes(parts)
+
+    return read_exactly
+
+
+def _read_output(descriptor: int, output: _Output) -> None:
+    with suppress(OSError):
+        while data := os.read(descriptor, 65536):
+            output.add(data)
+    os.close(descriptor)
+
+
+def _where(trace: BinaryIO, job: Job) -> Place | None:
+    """The innermost line of the code under test in what faulthandler wrote, if it wrote anything."""
+    trace.seek(0)
+    text = trace.read(KEPT_TRACE).decode("utf-8", "replace")
+    files = {source.path for source in job.sources.values()}
+    for match in TRACE_LINE.finditer(text):
+        if match["file"] in files:
+            return Place(match["file"], int(match["line"]), match["function"])
+    return None
