@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from grader.course.catalogue import Exercise
+    from grader.judge.results import ExerciseResult
     from grader.learner.history import Store
-    from grader.protocol.runs import ExerciseResult
     from grader.report.console import Page
     from grader.supervisor.launcher import Launcher
     from grader.supervisor.protections import Protection
@@ -274,7 +274,7 @@ def _grade(
         print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
     with _launcher(chosen_seed) as launcher, _store() as store, _protections(launcher) as trial:
         from grader.grading.session import Session
-        from grader.protocol.runs import Report, Status
+        from grader.judge.results import Report, Status
         from grader.supervisor.protections import as_line, require_all
 
         catalogue = _catalogue()
@@ -336,7 +336,7 @@ def _find(names: list[str]) -> set[str]:
 def _show_as_they_come(
     results: Iterable[ExerciseResult], exercises: dict[str, Exercise], seed: int
 ) -> list[ExerciseResult]:
-    from grader.protocol.runs import Status
+    from grader.judge.results import Status
     from grader.report.console import show_result
 
     page = _page()

@@ -23,12 +23,12 @@ from grader.course.tutor_file import Mistake
 from grader.errors import UsageError
 from grader.grading.variants import combined_sources, job_for, variant_sources
 from grader.judge.diagnosis import diagnose
+from grader.judge.results import CheckResult, Status
 from grader.judge.verdict import judge
 from grader.learner.contract import check_contract
 from grader.learner.submission import Subject, Unreadable, read_subject
-from grader.protocol.agreed import IMPORT_CHECK
 from grader.protocol.job import Limits, Source
-from grader.protocol.runs import CheckResult, CheckRun, Ending, Status, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, SubjectRun
 from grader.sandbox.draw import Draw
 from grader.sandbox.forbid import ForbiddenCall, forbidding, packages_refused
 from grader.sandbox.loading import importable

@@ -14,7 +14,7 @@ import pytest
 from grader.course import catalogue
 from grader.course.catalogue import Exercise
 from grader.grading.session import Session
-from grader.protocol.runs import ExerciseResult
+from grader.judge.results import ExerciseResult
 from grader.supervisor.launcher import Launcher, launcher
 from tests.mini import ROOT, write_exercise
 

@@ -9,11 +9,11 @@ from grader.course.catalogue import Exercise, choose
 from grader.course.outline import outline
 from grader.course.tutor_file import HINTS_PER_FUNCTION
 from grader.errors import GraderError, UsageError
+from grader.judge.results import Status
 from grader.learner.contract import check_contract
 from grader.learner.history import Attempt, Store
 from grader.learner.replace import replace_keeping
 from grader.learner.submission import Unreadable, digest, read_subject, read_text
-from grader.protocol.runs import Status
 from grader.text import COMMAND
 
 HISTORY_LINES = 200

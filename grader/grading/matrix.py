@@ -23,9 +23,8 @@ from grader.grading.variants import (
     variant_sources,
 )
 from grader.judge.compare import same_run
-from grader.protocol.agreed import IMPORT_CHECK
 from grader.protocol.job import Job, Limits
-from grader.protocol.runs import CheckRun, Ending, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, SubjectRun
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import run
 

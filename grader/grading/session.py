@@ -25,12 +25,13 @@ from grader.grading.variants import (
 )
 from grader.judge.compare import same_run
 from grader.judge.diagnosis import diagnose
+from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.judge.verdict import exercise_status, judge, place_of
 from grader.learner.contract import check_contract
 from grader.learner.history import Store
 from grader.learner.submission import Subject, Unreadable, read_subject
 from grader.protocol.job import Limits, Source
-from grader.protocol.runs import CheckResult, Ending, ExerciseResult, Place, Status, SubjectRun
+from grader.protocol.runs import Ending, Place, SubjectRun
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import run
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from grader.course.catalogue import Exercise
 from grader.errors import GraderError
 from grader.grading.session import Session
+from grader.judge.results import ExerciseResult, Status
 from grader.learner.submission import Unreadable, read_subject
-from grader.protocol.runs import ExerciseResult, Status
 from grader.supervisor.watch import Cancelled
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from grader.protocol.runs import Array, CheckRun, Difference, Ending, Observation, Opaque, Raised, Value
+from grader.judge.results import Difference
+from grader.protocol.runs import CheckRun, Ending, Observation
+from grader.protocol.values import Array, Opaque, Raised, Value
 from grader.text import shorten
 
 Numbers = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from grader.judge.compare import Numbers, differing, numbers
-from grader.protocol.runs import Array
+from grader.protocol.values import Array
 
 SHADES = " ░▒▓█"
 NOT_A_NUMBER = "?"

@@ -9,19 +9,11 @@ from grader.course.catalogue import Check, Exercise
 from grader.course.outline import Outline
 from grader.judge.compare import first_difference
 from grader.judge.picture import picture
+from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.judge.surroundings import explanation
-from grader.protocol.agreed import IMPORT_CHECK, OUT_OF_SIGHT
-from grader.protocol.runs import (
-    Array,
-    CheckResult,
-    CheckRun,
-    Ending,
-    ExerciseResult,
-    Failure,
-    Place,
-    Status,
-    SubjectRun,
-)
+from grader.protocol.job import OUT_OF_SIGHT
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
+from grader.protocol.values import Array
 from grader.text import shorten
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from grader.judge.results import ExerciseResult, Status
 from grader.learner.submission import digest
-from grader.protocol.runs import ExerciseResult, Status
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS texts (digest TEXT PRIMARY KEY, text TEXT NOT NULL);

@@ -14,7 +14,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from grader.protocol.runs import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised, Value
+from grader.protocol.runs import CheckRun, Ending, Failure, Observation, Place
+from grader.protocol.values import Array, Opaque, Raised, Value
 
 MAGIC = b"KATA"
 VERSION = 1

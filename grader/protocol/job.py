@@ -6,6 +6,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+# What a spare interpreter writes to its channel once it can take work.
+READY = b"\n"
+# What the supervisor sends to the zygote, together with descriptors, to have one child more.
+START = b"+"
+# What these make runs out of sight of the watch on forbidden operations: where there is one, they are refused.
+OUT_OF_SIGHT = ("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module")
+
 
 @dataclass(frozen=True)
 class Source:

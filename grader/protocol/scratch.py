@@ -1,10 +1,13 @@
-"""Remove a folder whatever code under test did to it: nested thousands deep, unreadable, full of links."""
+"""The scratch folder of a subject process, and how it is removed whatever code under test did to it."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 from pathlib import Path
+
+# The file in it where the process notes the line on which it hangs.
+TRACE_FILE = "where.txt"
 
 
 def remove_tree(folder: str | Path) -> None:

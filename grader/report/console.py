@@ -10,8 +10,8 @@ from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
 from grader.course.catalogue import Exercise
-from grader.protocol.agreed import IMPORT_CHECK
-from grader.protocol.runs import CheckResult, ExerciseResult, Place, Report, Status
+from grader.judge.results import CheckResult, ExerciseResult, Report, Status
+from grader.protocol.runs import IMPORT_CHECK, Place
 from grader.text import COMMAND, PYTHON, encodable, printable, shorten
 
 MARKS = {Status.PASSED: ("✓", "green"), Status.UNFINISHED: ("·", "yellow"), Status.BLOCKED: ("·", "yellow")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from grader.protocol.runs import CheckResult, ExerciseResult, Report
+from grader.judge.results import CheckResult, ExerciseResult, Report
 
 VERSION = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from grader.protocol.runs import ExerciseResult, Report, Status
+from grader.judge.results import ExerciseResult, Report, Status
 from grader.text import printable
 
 ERRORS = (Status.CRASHED, Status.TIMEOUT, Status.LIMIT, Status.UNREADABLE, Status.RAISED, Status.GRADER_ERROR)

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TextIO
 
 from grader.protocol import frames
-from grader.protocol.agreed import TRACE_FILE
 from grader.protocol.job import Work
 from grader.protocol.layers import Layer, is_wanted
 from grader.protocol.runs import CheckRun
-from grader.protocol.scratch import remove_tree
+from grader.protocol.scratch import TRACE_FILE, remove_tree
 from grader.sandbox.confine import ROOT, confine
 from grader.sandbox.guard import Guard
 from grader.sandbox.runner import run_job

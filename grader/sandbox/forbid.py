@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from grader.protocol.agreed import OUT_OF_SIGHT
+from grader.protocol.job import OUT_OF_SIGHT
 
 # With these of `_thread` every thread of Python's starts. Which of them there are depends on its version.
 STARTS_THREAD = ("start_new_thread", "start_new", "start_joinable_thread")

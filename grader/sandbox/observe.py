@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from grader.protocol import frames
-from grader.protocol.runs import Array, Observation, Opaque, Raised, Value
+from grader.protocol.runs import Observation
+from grader.protocol.values import Array, Opaque, Raised, Value
 from grader.sandbox.forbid import ForbiddenCall
 
 # What a frame could not carry is not copied first.

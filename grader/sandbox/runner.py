@@ -19,9 +19,8 @@ from types import ModuleType
 
 import torch
 
-from grader.protocol.agreed import IMPORT_CHECK
 from grader.protocol.job import Job
-from grader.protocol.runs import CheckRun, Ending, Failure, Observation, Place
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place
 from grader.sandbox.draw import Draw, derive
 from grader.sandbox.forbid import ForbiddenCall, forbidding, kept_in_sight, packages_refused
 from grader.sandbox.loading import importable, run_source

@@ -21,8 +21,7 @@ def main() -> None:
     os.dup2(2, 1)
     import torch
 
-    from grader.protocol.agreed import READY
-    from grader.protocol.job import Work
+    from grader.protocol.job import READY, Work
     from grader.sandbox import child
 
     torch.set_num_threads(1)

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from grader.protocol.agreed import START
+from grader.protocol.job import START
 from grader.protocol.scratch import remove_tree
 
 LOOK_SECONDS = 0.1

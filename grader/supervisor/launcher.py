@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from grader.errors import GraderError
-from grader.protocol.agreed import READY, START
-from grader.protocol.job import Work
+from grader.protocol.job import READY, START, Work
 from grader.protocol.scratch import remove_tree
 
 ROOT = Path(__file__).resolve().parents[2]

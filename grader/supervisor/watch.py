@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from grader.protocol import frames
-from grader.protocol.agreed import IMPORT_CHECK, TRACE_FILE
 from grader.protocol.job import Job, Work
-from grader.protocol.runs import CheckRun, Ending, Failure, Place, SubjectRun
-from grader.protocol.scratch import remove_tree
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
+from grader.protocol.scratch import TRACE_FILE, remove_tree
 from grader.supervisor.launcher import Child, Launcher
 from grader.supervisor.limits import Clock, Watched, over_limit
 

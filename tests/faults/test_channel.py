@@ -22,14 +22,15 @@ from grader.course.catalogue import Exercise
 from grader.course.outline import outline
 from grader.judge.compare import same_run
 from grader.judge.diagnosis import diagnose
+from grader.judge.results import ExerciseResult, Report, Status
 from grader.judge.verdict import exercise_status, judge
 from grader.learner.history import Store
 from grader.protocol import frames
-from grader.protocol.runs import CheckRun, ExerciseResult, Report, Status, SubjectRun
+from grader.protocol.runs import CheckRun, SubjectRun
 from grader.report import json as jsonformat
 from grader.report import junit
 from grader.report.console import Page, show_result
-from tests.faults.mutations import (
+from tests.faults.harness.mutations import (
     CHANGES,
     EDITS,
     EXPECTED,

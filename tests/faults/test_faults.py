@@ -1,4 +1,4 @@
-"""Every fault, at every place, is survived: see tests/faults/table.py and tests/faults/suite.py.
+"""Every fault, at every place, is survived: see tests/faults/harness/table.py and tests/faults/harness/suite.py.
 
 All of it takes minutes and depends little on the version of Python: what happens in a call runs on each of them,
 the rest is marked slow.
@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from tests.faults.suite import CASES, Case, Run, run_all
-from tests.faults.table import FAULTS, Fault, Kind, Place
+from tests.faults.harness.suite import CASES, Case, Run, run_all
+from tests.faults.harness.table import FAULTS, Fault, Kind, Place
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's"),

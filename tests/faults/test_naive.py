@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.naive import TAMPERINGS, against_pytest
-from tests.faults.suite import Case, run_all
-from tests.faults.table import Fault, Kind, Place
+from tests.faults.harness.naive import TAMPERINGS, against_pytest
+from tests.faults.harness.suite import Case, run_all
+from tests.faults.harness.table import Fault, Kind, Place
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,9 @@ import pytest
 
 from grader.judge.compare import compare, show
 from grader.judge.picture import picture
-from grader.protocol.runs import Array, ExerciseResult, Observation, Opaque, Raised, Status
+from grader.judge.results import ExerciseResult, Status
+from grader.protocol.runs import Observation
+from grader.protocol.values import Array, Opaque, Raised
 from tests.mini import SOLUTION
 
 

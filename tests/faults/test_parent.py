@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.suite import MARKER, Case, Repository, processes_of
-from tests.faults.table import FAULTS, Place
+from tests.faults.harness.suite import MARKER, Case, Repository, processes_of
+from tests.faults.harness.table import FAULTS, Place
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 ENDLESS = next(fault for fault in FAULTS if fault.name == "endless loop")

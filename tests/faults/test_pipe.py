@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
+from grader.judge.results import ExerciseResult, Status
 from grader.protocol import frames
-from grader.protocol.agreed import IMPORT_CHECK
-from grader.protocol.runs import CheckRun, Ending, ExerciseResult, Observation, Status
-from tests.faults.mutations import CHECKS, UGLY, WRONG, framed, nested, parts
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Observation
+from tests.faults.harness.mutations import CHECKS, UGLY, WRONG, framed, nested, parts
 from tests.mini import SOLUTION
 
 pytestmark = pytest.mark.slow

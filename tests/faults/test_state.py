@@ -21,7 +21,7 @@ import pytest
 from grader.learner.history import Attempt, Store
 from grader.learner.submission import read_text
 
-from .state import survive
+from .harness.state import survive
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 CHECK = ("check", "ex00", "ex01", "--seed", "1")

@@ -15,10 +15,10 @@ from grader.course.catalogue import Exercise
 from grader.grading.session import Session
 from grader.grading.variants import job_for, variant_sources
 from grader.grading.worker import Worker
+from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Store
 from grader.learner.submission import read_subject
 from grader.protocol.job import Limits
-from grader.protocol.runs import ExerciseResult, Status
 from grader.protocol.scratch import remove_tree
 from grader.supervisor import launcher as launch
 from grader.supervisor.launcher import Launcher

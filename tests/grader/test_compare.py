@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from grader.judge.compare import compare, first_difference, numbers, same_run
-from grader.protocol.runs import Array, CheckRun, Ending, Observation, Raised
+from grader.protocol.runs import CheckRun, Ending, Observation
+from grader.protocol.values import Array, Raised
 from grader.sandbox.observe import Observe, freeze
 
 

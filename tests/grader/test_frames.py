@@ -20,7 +20,8 @@ from grader.protocol.frames import (
     encode,
     read,
 )
-from grader.protocol.runs import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised
+from grader.protocol.runs import CheckRun, Ending, Failure, Observation, Place
+from grader.protocol.values import Array, Opaque, Raised
 from tests.mini import reader
 
 ARRAY = Array("float32", (2, 3), bytes(range(24)))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grader.protocol.runs import ExerciseResult, Status
+from grader.judge.results import ExerciseResult, Status
 from tests.mini import SOLUTION
 
 Grade = Callable[[str], ExerciseResult]

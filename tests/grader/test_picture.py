@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from grader.judge.picture import picture
-from grader.protocol.runs import Array
+from grader.protocol.values import Array
 from grader.sandbox.observe import freeze
 
 

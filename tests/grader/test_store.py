@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from grader.errors import GraderError
+from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.learner import history as state
 from grader.learner.history import Store
 from grader.learner.replace import replace_keeping
-from grader.protocol.runs import CheckResult, ExerciseResult, Status
 from tests.mini import ROOT
 
 

@@ -22,7 +22,8 @@ import pytest
 
 from grader.course import catalogue
 from grader.course.catalogue import Exercise
-from grader.protocol.runs import CheckResult, Difference, ExerciseResult, Place, Report, Status
+from grader.judge.results import CheckResult, Difference, ExerciseResult, Report, Status
+from grader.protocol.runs import Place
 from grader.report import json as jsonformat
 from grader.report import junit
 from grader.report.console import NARROWEST, Page, show_progress, show_result, show_summary

@@ -11,8 +11,8 @@ import pytest
 
 from grader.course.catalogue import Exercise, load
 from grader.grading.session import Session
+from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.learner.history import Store
-from grader.protocol.runs import CheckResult, ExerciseResult, Status
 from grader.supervisor.launcher import Launcher
 from tests.mini import HINTS, ID, SOLUTION, TITLE, with_body, write_exercise
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.table import Fault, tampering
+from tests.faults.harness.table import Fault, tampering
 
 # What an ordinary course hands out: the reference beside the test, and asserts that compare with it.
 REFERENCE = "def double(x):\n    return x * 2\n"

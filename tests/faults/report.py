@@ -1,10 +1,10 @@
 """What the grader survives, on this machine: runs every fault, and writes down what came of it.
 
-    python benchmarks/faults.py [PART]… [--signals 200] [--runs 1] [--output benchmarks/faults.md]
+    python -m tests.faults.report [PART]… [--signals 200] [--runs 1] [--output benchmarks/faults.md]
 
 All parts take about twenty minutes; a part that is named replaces the one that stands in the report.
 Exit code 0 if everything was survived, 1 if not: what was not stands in the report.
-Faults are in tests/faults/table.py, and what survived means is in tests/faults/suite.py.
+Faults are in tests/faults/harness/table.py, and what survived means is in tests/faults/harness/suite.py.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from grader.grading.variants import limits_after  # noqa: E402
-from grader.protocol.layers import WITHOUT, Layer  # noqa: E402
-from grader.protocol.runs import Status, SubjectRun  # noqa: E402
-from grader.supervisor.protections import as_line  # noqa: E402
-from tests.faults.naive import TAMPERINGS, against_pytest  # noqa: E402
-from tests.faults.state import Survival, survive  # noqa: E402
-from tests.faults.suite import CASES, Case, Run, run_all  # noqa: E402
-from tests.faults.table import FAULTS, Kind, Place  # noqa: E402
+from grader.grading.variants import limits_after
+from grader.judge.results import Status
+from grader.protocol.layers import WITHOUT, Layer
+from grader.protocol.runs import SubjectRun
+from grader.supervisor.protections import as_line
+from tests.faults.harness.naive import TAMPERINGS, against_pytest
+from tests.faults.harness.state import Survival, survive
+from tests.faults.harness.suite import CASES, Case, Run, run_all
+from tests.faults.harness.table import FAULTS, Kind, Place
+from tests.mini import ROOT
 
 SEED = 17
 
@@ -95,8 +94,8 @@ def heading() -> list[str]:
     return [
         "# Faults",
         "",
-        "What `python benchmarks/faults.py` found. What each fault is stands in tests/faults/table.py; that it was",
-        "*survived* means: the verdict and what is said are as written there, the attempts are reported, healthy",
+        "What `python -m tests.faults.report` found. What each fault is stands in tests/faults/harness/table.py; that it",
+        "was *survived* means: the verdict and what is said are as written there, the attempts are reported, healthy",
         "exercises beside it are judged as without it, the history holds every text with its verdict, the files of",
         "the repository are as before, no process and no temporary file is left, and the next run is clean.",
         "",

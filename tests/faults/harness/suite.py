@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from grader.course import catalogue
-from tests.faults.table import FAULTS, Fault, Kind, Place
+from tests.faults.harness.table import FAULTS, Fault, Kind, Place
 from tests.mini import BODY, HINTS, ROOT, SOLUTION, TITLE, TRIPLED, TUTOR, write_exercise
 
 # Stands in the solutions only: what code that looks for the reference looks for.

@@ -18,8 +18,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from grader.protocol import frames
-from grader.protocol.agreed import IMPORT_CHECK
-from grader.protocol.runs import Array, CheckRun, Ending, Failure, Observation, Opaque, Place, Raised, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place, SubjectRun
+from grader.protocol.values import Array, Opaque, Raised
 
 FOLDER = Path("exercises")
 FILE = str(FOLDER / "ex00_mini.py")

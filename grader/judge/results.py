@@ -1,0 +1,92 @@
+"""What is said: the verdict on a check and on an exercise, and the report that every renderer receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from grader.protocol.runs import Place
+
+
+class Status(StrEnum):
+    """A verdict. Only PASSED counts as done."""
+
+    PASSED = "passed"
+    WRONG = "wrong"
+    RAISED = "raised"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    LIMIT = "limit"
+    FORBIDDEN = "forbidden"
+    UNFINISHED = "unfinished"
+    BLOCKED = "blocked"
+    UNREADABLE = "unreadable"
+    GRADER_ERROR = "grader-error"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where an observation departs from the reference's, in words ready to be shown.
+
+    `picture` holds the lines of two matrices side by side, if the observation is one.
+    """
+
+    observation: str
+    summary: str
+    expected: str = ""
+    actual: str = ""
+    picture: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The verdict on one check, and what the learner is told about it."""
+
+    name: str
+    status: Status
+    function: str = ""
+    message: str = ""
+    place: Place | None = None
+    mistakes: tuple[str, ...] = ()
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class ExerciseResult:
+    """The verdict on one exercise. `output` is what the learner's code printed; `digest` tells which text it was.
+
+    `attempts` are those of all checks, each once.
+    """
+
+    id: str
+    status: Status
+    seconds: float
+    checks: tuple[CheckResult, ...]
+    message: str = ""
+    place: Place | None = None
+    output: str = ""
+    attempts: tuple[str, ...] = ()
+    digest: str = ""
+
+    @property
+    def first_open(self) -> CheckResult | None:
+        """The check to look at first: the first that went wrong, else the first that is not done."""
+        undone = [check for check in self.checks if check.status is not Status.PASSED]
+        wrong = [check for check in undone if check.status not in (Status.UNFINISHED, Status.BLOCKED)]
+        return next(iter(wrong or undone), None)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run of the grader: what every renderer receives. `total` counts the exercises that exist."""
+
+    seed: int
+    folder: str
+    protections: dict[str, str]
+    exercises: tuple[ExerciseResult, ...]
+    total: int
+    notices: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> int:
+        return sum(result.status is Status.PASSED for result in self.exercises)
