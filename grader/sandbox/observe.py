@@ -1,22 +1,29 @@
-"""`observe`: what a probe writes down. It keeps raw values and decides nothing."""
+"""`observe`: what a probe writes down. It keeps raw values and decides nothing.
+
+What a frame could not carry is not copied first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from grader.protocol import frames
 from grader.protocol.runs import Observation
-from grader.protocol.values import Array, Opaque, Raised, Value
+from grader.protocol.values import (
+    ITEM_SIZES,
+    MAX_DEPTH,
+    MAX_HEADER,
+    MAX_TENSORS,
+    MAX_VALUES,
+    Array,
+    Opaque,
+    Raised,
+    Value,
+    too_large,
+)
 from grader.sandbox.forbid import ForbiddenCall
-
-# What a frame could not carry is not copied first.
-MAX_DEPTH = frames.MAX_DEPTH - 1
-MAX_ITEMS = frames.MAX_VALUES
-MAX_TEXT = frames.MAX_HEADER
-MAX_TENSOR = frames.MAX_TENSORS
 
 
 class Observe:
@@ -61,7 +68,7 @@ def error_types(error: BaseException) -> tuple[str, ...]:
 
 def freeze(value: object, depth: int = 0) -> Value:
     """A copy of `value` out of plain, comparable parts. Subclasses are reduced to what they are based on."""
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH:
         return Opaque("value nested too deeply")
     if value is None or isinstance(value, bool):
         return value
@@ -72,13 +79,13 @@ def freeze(value: object, depth: int = 0) -> Value:
     if isinstance(value, float):
         return float.__float__(value)
     if isinstance(value, str):
-        return str.__str__(value) if str.__len__(value) <= MAX_TEXT else _too_large(value)
+        return str.__str__(value) if str.__len__(value) <= MAX_HEADER else too_large(value)
     if isinstance(value, bytes | bytearray):
-        return bytes(value) if len(value) <= MAX_TEXT else _too_large(value)
+        return bytes(value) if len(value) <= MAX_HEADER else too_large(value)
     if isinstance(value, torch.Size):
         return tuple(int(size) for size in value)
-    if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
-        return _too_large(value)
+    if isinstance(value, list | tuple | dict) and len(value) > MAX_VALUES:
+        return too_large(value)
     if isinstance(value, list):
         return [freeze(item, depth + 1) for item in value]
     if isinstance(value, tuple):
@@ -90,20 +97,16 @@ def freeze(value: object, depth: int = 0) -> Value:
     return Opaque(type(value).__name__)
 
 
-def _too_large(value: Sized) -> Opaque:
-    return Opaque(f"{type(value).__name__} of length {len(value):,}, too large to compare")
-
-
 def freeze_tensor(value: torch.Tensor) -> Value:
     """The tensor's dtype, shape and bytes in C order."""
     plain = value.detach().as_subclass(torch.Tensor)
     if plain.layout is not torch.strided:
         return Opaque(f"{plain.dtype} tensor, {plain.layout}")
     dtype = str(plain.dtype).removeprefix("torch.")
-    if dtype not in frames.ITEM_SIZES:
+    if dtype not in ITEM_SIZES:
         return Opaque(f"{dtype} tensor")
-    if plain.numel() * plain.element_size() > MAX_TENSOR:
-        return Opaque(f"{dtype} tensor of shape {tuple(plain.shape)}, too large to compare")
+    if plain.numel() * plain.element_size() > MAX_TENSORS:
+        return too_large(Array(dtype, tuple(plain.shape), b""))
     raw = plain.to("cpu").contiguous().flatten().view(torch.uint8) if plain.numel() else torch.empty(0)
     return Array(dtype, tuple(plain.shape), raw.numpy().tobytes())
 

@@ -94,10 +94,10 @@ def heading() -> list[str]:
     return [
         "# Faults",
         "",
-        "What `python -m tests.faults.report` found. What each fault is stands in tests/faults/harness/table.py; that it",
-        "was *survived* means: the verdict and what is said are as written there, the attempts are reported, healthy",
-        "exercises beside it are judged as without it, the history holds every text with its verdict, the files of",
-        "the repository are as before, no process and no temporary file is left, and the next run is clean.",
+        "What `python -m tests.faults.report` found. What each fault is stands in tests/faults/harness/table.py.",
+        "*Survived* means: the verdict and what is said are as written there, the refused acts are reported,",
+        "healthy exercises beside it are judged as without it, the history holds every text with its verdict,",
+        "the files of the repository are as before, no process and no file of it is left, the next run is clean.",
         "",
         f"{platform.platform()}, Python {platform.python_version()}, torch {version('torch')}, "
         f"{datetime.now(UTC):%Y-%m-%d}",

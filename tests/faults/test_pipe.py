@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from grader.judge.results import ExerciseResult, Status
-from grader.protocol import frames
+from grader.protocol import frames, values
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Observation
 from tests.faults.harness.mutations import CHECKS, UGLY, WRONG, framed, nested, parts
 from tests.mini import SOLUTION
@@ -66,12 +66,12 @@ SENT: dict[str, bytes] = {
     "another version": frames.PREFIX.pack(frames.MAGIC, frames.VERSION + 1, 2, 0) + b"{}",
     "128 MB announced": frames.PREFIX.pack(frames.MAGIC, frames.VERSION, 100, 2**27),
     "as much as allowed announced": frames.PREFIX.pack(
-        frames.MAGIC, frames.VERSION, frames.MAX_HEADER, frames.MAX_TENSORS
+        frames.MAGIC, frames.VERSION, values.MAX_HEADER, values.MAX_TENSORS
     ),
     "no header": framed(b""),
-    "brackets": framed(b"[" * frames.MAX_HEADER),
+    "brackets": framed(b"[" * values.MAX_HEADER),
     "objects in objects": framed(b'{"a":' * 200_000),
-    "a number of a million digits": framed(b"9" * frames.MAX_HEADER),
+    "a number of a million digits": framed(b"9" * values.MAX_HEADER),
     "frame doubled": FORGED[1] * 2,
     "import doubled": FORGED[0] * 2,
     "import that saw something": FORGED[0],
@@ -90,7 +90,7 @@ SENT: dict[str, bytes] = {
     "nested deeply": changed(b'["a",0]', json.dumps(nested(1, 400), separators=(",", ":")).encode()),
     "huge integers": holding(10**6000, [10**6000, {10**6000: -(10**6000)}]),
     "escapes and surrogates": frames.encode(replace(WRONG, observations=(Observation(UGLY, {UGLY: [UGLY]}),) * 50)),
-    "as many values as allowed": holding([[]] * (frames.MAX_VALUES // 2)),
+    "as many values as allowed": holding([[]] * (values.MAX_VALUES // 2)),
     "more values than allowed": changed(b'["a",0]', b'["l",[' + b'["l",[]],' * 100_000 + b'["l",[]]]]'),
     "keys with one hash": changed(
         b'["a",0]', b'["d",[%s]]' % b",".join(b'[["i","0x%x"],0]' % (i * (2**61 - 1)) for i in range(9, 30_000))

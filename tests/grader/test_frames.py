@@ -10,10 +10,6 @@ from hypothesis import strategies as st
 
 from grader.protocol.frames import (
     MAGIC,
-    MAX_DEPTH,
-    MAX_HEADER,
-    MAX_TENSORS,
-    MAX_VALUES,
     PREFIX,
     VERSION,
     BadFrame,
@@ -21,7 +17,7 @@ from grader.protocol.frames import (
     read,
 )
 from grader.protocol.runs import CheckRun, Ending, Failure, Observation, Place
-from grader.protocol.values import Array, Opaque, Raised
+from grader.protocol.values import MAX_DEPTH, MAX_HEADER, MAX_TENSORS, MAX_VALUES, Array, Opaque, Raised
 from tests.mini import reader
 
 ARRAY = Array("float32", (2, 3), bytes(range(24)))

@@ -17,7 +17,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from grader.protocol import frames
+from grader.protocol import frames, values
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place, SubjectRun
 from grader.protocol.values import Array, Opaque, Raised
 
@@ -33,7 +33,7 @@ def tensor(chance: random.Random, dtype: str, *shape: int) -> Array:
     if dtype in FLOATS:
         return Array(dtype, shape, struct.pack(f"<{count}{FLOATS[dtype]}", *(chance.gauss() for _ in range(count))))
     limit = 2 if dtype == "bool" else 60
-    return Array(dtype, shape, bytes(chance.randrange(limit) for _ in range(frames.ITEM_SIZES[dtype] * count)))
+    return Array(dtype, shape, bytes(chance.randrange(limit) for _ in range(values.ITEM_SIZES[dtype] * count)))
 
 
 def observations(chance: random.Random) -> tuple[Observation, ...]:
@@ -43,7 +43,7 @@ def observations(chance: random.Random) -> tuple[Observation, ...]:
         Observation("all", {"a": [1, 2.5, None, True], (1, 2): (b"\xff", "é"), "deep": [[[[2**80]]]]}),
         Observation("raised", Raised(("ValueError", "Exception"), "7 is too many", ("7",))),
         Observation("object", Opaque("function")),
-        Observation("many", [tensor(chance, dtype, 2, 2) for dtype in frames.ITEM_SIZES], 1e-4),
+        Observation("many", [tensor(chance, dtype, 2, 2) for dtype in values.ITEM_SIZES], 1e-4),
         Observation("none", Array("int64", (0, 4), b"")),
         Observation("last", tensor(chance, "float64", 3, 4)),
     )
@@ -118,7 +118,7 @@ EDITS = st.builds(
     st.integers(0, 40),
     st.binary(min_size=1, max_size=6) | st.sampled_from(WORDS),
 )
-SIZES = st.sampled_from([0, 1, 7, frames.MAX_HEADER, frames.MAX_TENSORS, 2**31, 2**32 - 1]) | st.integers(0, 5000)
+SIZES = st.sampled_from([0, 1, 7, values.MAX_HEADER, values.MAX_TENSORS, 2**31, 2**32 - 1]) | st.integers(0, 5000)
 
 
 def nested(value: Any, depth: int) -> Any:
@@ -230,9 +230,9 @@ SHAPES = (
 
 @st.composite
 def _tensors(draw: st.DrawFn) -> Array:
-    dtype = draw(st.sampled_from(sorted(frames.ITEM_SIZES)))
+    dtype = draw(st.sampled_from(sorted(values.ITEM_SIZES)))
     shape = draw(st.one_of(SHAPES))
-    count = frames.ITEM_SIZES[dtype] * math.prod(shape)
+    count = values.ITEM_SIZES[dtype] * math.prod(shape)
     fill = b"\x00\x01\x01" if dtype == "bool" else draw(st.binary(min_size=1, max_size=40))
     return Array(dtype, tuple(shape), (fill * (count // len(fill) + 1))[:count])
 
