@@ -394,9 +394,9 @@ def _history() -> Iterator[Store]:
 
 @contextmanager
 def _launcher(seed: int) -> Iterator[Launcher]:
-    from grader.supervisor.launcher import launcher
+    from grader.supervisor.start import start_launcher
 
-    started = launcher(seed)
+    started = start_launcher(seed)
     try:
         yield started
     finally:

@@ -15,7 +15,8 @@ from grader.course import catalogue
 from grader.course.catalogue import Exercise
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult
-from grader.supervisor.launcher import Launcher, launcher
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.start import start_launcher
 from tests.mini import ROOT, write_exercise
 
 
@@ -38,7 +39,7 @@ def exercise(repository: Path) -> Exercise:
 @pytest.fixture(scope="session")
 def subject_processes() -> Iterator[Launcher]:
     """The launcher of this system, shared by all tests."""
-    started = launcher(seed=17)
+    started = start_launcher(seed=17)
     yield started
     started.close()
 

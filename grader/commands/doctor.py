@@ -11,8 +11,9 @@ from pathlib import Path
 from grader.course.catalogue import Exercise
 from grader.install import requirement_name, requirements
 from grader.learner.history import Store
-from grader.supervisor.launcher import Launcher, Zygote
+from grader.supervisor.launcher import Launcher
 from grader.supervisor.protections import as_line, attempt_all
+from grader.supervisor.zygotes import Zygote
 
 
 def findings(

@@ -70,7 +70,7 @@ def matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
     limits = limits_after(reference)
     cut_short_runs = run_in_batches(
         launcher,
-        [job_for(exercise, sources, seed, limits, watched=False) for sources in cut_short(exercise).values()],
+        [job_for(exercise, sources, seed, limits, forbids=False) for sources in cut_short(exercise).values()],
     )
     reach = {
         name: frozenset(departures(reference, its_run, names_of(exercise)))
@@ -80,8 +80,8 @@ def matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
     def job(edit: Edit) -> Job:
         hangs = isinstance(edit, Mistake) and edit.hangs
         its_limits = limits_of_hanging(reference) if hangs else limits
-        watched = not isinstance(edit, Mistake)
-        whole = job_for(exercise, variant_sources(exercise, edit), seed, its_limits, watched)
+        forbids = not isinstance(edit, Mistake)
+        whole = job_for(exercise, variant_sources(exercise, edit), seed, its_limits, forbids)
         return replace(whole, checks=checks_that_see(edit, exercise, reach))
 
     edits = [*exercise.mistakes, *exercise.equivalents]

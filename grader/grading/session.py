@@ -168,7 +168,7 @@ class Session:
             limits = limits_of_hanging(reference) if hanging else limits_after(reference)
             sources = [combined_sources(exercise, mistakes) for mistakes in candidates]
             jobs = [
-                replace(job_for(exercise, s, self.seed, limits, watched=False), checks=names) for s in sources if s
+                replace(job_for(exercise, s, self.seed, limits, forbids=False), checks=names) for s in sources if s
             ]
             runs = iter(run_in_batches(self.launcher, jobs))
             return [next(runs) if s else None for s in sources]

@@ -18,16 +18,16 @@ REFERENCE_SECONDS = 60.0
 WORKERS = min(4, os.cpu_count() or 1)
 
 
-def job_for(exercise: Exercise, sources: dict[str, Source], seed: int, limits: Limits, watched: bool = True) -> Job:
+def job_for(exercise: Exercise, sources: dict[str, Source], seed: int, limits: Limits, forbids: bool = True) -> Job:
     """The job of running all probes of an exercise on these sources.
 
-    Not `watched` are known mistakes: looking at each operation takes half of their time, and code that uses what is
-    forbidden is told that and no mistake.
+    Known mistakes run without what `forbids` operations: seeing each of them takes half of the time, and code that
+    uses a forbidden one is told that and no mistake.
     """
     operations = {
         check.name: exercise.forbidden[check.function]
         for check in exercise.checks
-        if watched and check.function in exercise.forbidden
+        if forbids and check.function in exercise.forbidden
     }
     return Job(
         exercise=exercise.id,

@@ -92,7 +92,7 @@ class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def _watching() -> Iterator[None]:
+def _seeing_operations() -> Iterator[None]:
     """Within the block, see the operations of this thread."""
     with _Functions(), _Kernels():  # type: ignore[no-untyped-call]
         yield
@@ -122,7 +122,7 @@ def forbidding(operations: Sequence[str]) -> Iterator[None]:
                 written_in_python = [(function, name) for name in operations for function in python_functions(name)]
                 watch.enter_context(_code_exchanged(written_in_python))
                 watch.enter_context(kept_in_sight())
-                watch.enter_context(_watching())
+                watch.enter_context(_seeing_operations())
             yield
     finally:
         _now.operations = before
@@ -136,7 +136,7 @@ def kept_in_sight() -> Iterator[None]:
 
     Code cannot be compiled; threads that start are watched for as long as they live.
     """
-    _watch_new_threads()
+    _see_new_threads()
     with _code_exchanged([(_function(name), name) for name in OUT_OF_SIGHT]):
         yield
 
@@ -155,7 +155,7 @@ def packages_refused(packages: Sequence[str]) -> Iterator[None]:
 
 
 @cache
-def _watch_new_threads() -> None:
+def _see_new_threads() -> None:
     """See the operations of every thread that starts from now on. Torch itself watches one thread only."""
     starts = [getattr(_thread, name) for name in STARTS_THREAD if hasattr(_thread, name)]
     for module in (_thread, threading):
@@ -169,7 +169,7 @@ def _start_in_sight(start: Callable[..., Any], function: Callable[..., Any], *re
 
 
 def _in_sight(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    with _watching():
+    with _seeing_operations():
         return function(*arguments, **named)
 
 

@@ -29,14 +29,14 @@ def main() -> None:
     grader = os.getppid()
     text = sys.stdin.buffer.read().decode()
     if text:
-        child.serve(Work.from_json(text), channel, lambda: _watch(grader))
-
-
-def _watch(grader: int) -> None:
-    threading.Thread(target=_end_with, args=(grader,), daemon=True).start()
+        child.serve(Work.from_json(text), channel, lambda: _end_with(grader))
 
 
 def _end_with(grader: int) -> None:
+    threading.Thread(target=_wait_for_its_end, args=(grader,), daemon=True).start()
+
+
+def _wait_for_its_end(grader: int) -> None:
     while _is_there(grader):
         time.sleep(LOOK_SECONDS)
     remove_tree(os.curdir)

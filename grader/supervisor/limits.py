@@ -25,16 +25,6 @@ LEAST_PROGRESS = 0.03
 STOOD_STILL_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Watched:
-    """What a process has printed, what it started, the folder that it writes in, and how many jobs it does."""
-
-    printed: int
-    tree: ProcessTree
-    scratch: Path
-    jobs: int
-
-
 @dataclass
 class Clock:
     """The limit on wall-clock time, patient where the machine is busy with other things.
@@ -73,19 +63,22 @@ class Clock:
         return now > end and (had_its_time or waits)
 
 
-def over_limit(uses: Watched, limits: Limits) -> str | None:
-    """What is too much, in words, or None. Time is looked at elsewhere."""
-    if uses.printed > limits.output:
+def over_limit(limits: Limits, tree: ProcessTree, printed: int, scratch: Path, jobs: int) -> str | None:
+    """What is too much, in words, or None. Time is looked at elsewhere.
+
+    `tree` was looked at just now; `printed` counts bytes; of `jobs` each may write as much as `limits` says.
+    """
+    if printed > limits.output:
         return f"printed more than {limits.output // 2**20} MB"
     if not is_wanted(Layer.POLL):
         return None
-    if uses.tree.memory > limits.memory:
+    if tree.memory > limits.memory:
         return f"used more than {limits.memory / 2**30:.1f} GB of memory"
-    if uses.tree.started > limits.processes:
+    if tree.started > limits.processes:
         return f"started more than {limits.processes} processes"
-    if too_many := _too_many_files(uses.scratch, limits):
+    if too_many := _too_many_files(scratch, limits):
         return too_many
-    if uses.tree.written > uses.jobs * (limits.output + limits.results + limits.file_bytes):
+    if tree.written > jobs * (limits.output + limits.results + limits.file_bytes):
         return "wrote without end"
     return None
 

@@ -15,20 +15,26 @@ class ProcessTree:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._seen: dict[int, psutil.Process] = {}
-        self._look()
-        self.memory_at_first = self._memory()
+        self.look()
+        self.memory_at_first = self._resident()
+
+    def look(self) -> None:
+        """See what is there now. What is told below is about what was seen last."""
+        with suppress(psutil.Error):
+            root = self._seen.setdefault(self._pid, psutil.Process(self._pid))
+            for member in root.children(recursive=True):
+                self._seen.setdefault(member.pid, member)
+        self._seen = {pid: process for pid, process in self._seen.items() if process.is_running()}
 
     @property
     def started(self) -> int:
         """How many processes it has started that still run."""
-        self._look()
         return max(0, len(self._seen) - 1)
 
     @property
     def memory(self) -> int:
         """Bytes in use above what the process had when it was first seen."""
-        self._look()
-        return self._memory() - self.memory_at_first
+        return self._resident() - self.memory_at_first
 
     @property
     def cpu_seconds(self) -> float:
@@ -61,7 +67,7 @@ class ProcessTree:
 
     def kill(self) -> None:
         """End the process, its group, and whatever it started."""
-        self._look()
+        self.look()
         if hasattr(os, "killpg"):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
@@ -69,14 +75,7 @@ class ProcessTree:
             with suppress(psutil.Error):
                 process.kill()
 
-    def _look(self) -> None:
-        with suppress(psutil.Error):
-            root = self._seen.setdefault(self._pid, psutil.Process(self._pid))
-            for member in root.children(recursive=True):
-                self._seen.setdefault(member.pid, member)
-        self._seen = {pid: process for pid, process in self._seen.items() if process.is_running()}
-
-    def _memory(self) -> int:
+    def _resident(self) -> int:
         total = 0
         for process in list(self._seen.values()):
             with suppress(psutil.Error):

@@ -20,7 +20,7 @@ from grader.protocol.job import Job, Work
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.scratch import TRACE_FILE, remove_tree
 from grader.supervisor.launcher import Child, Launcher
-from grader.supervisor.limits import Clock, Watched, over_limit
+from grader.supervisor.limits import Clock, over_limit
 
 POLL_SECONDS = 0.05
 KEPT_OUTPUT = 8192
@@ -40,7 +40,7 @@ class Cancelled(Exception):
 
 
 @dataclass(frozen=True)
-class _End:
+class _Closed:
     """The channel closed; `reason` says why when it did not close cleanly."""
 
     reason: str = ""
@@ -109,7 +109,7 @@ class _Watch:
         self.cancelled = cancelled
         self.tree = ProcessTree(child.pid)
         self.output = _Output()
-        self.events: queue.Queue[CheckRun | _End] = queue.Queue()
+        self.events: queue.Queue[CheckRun | _Closed] = queue.Queue()
         allowed = sum(job.limits.results for job in jobs)
         self.readers = [
             threading.Thread(target=_read_frames, args=(child.channel, self.events, allowed), daemon=True),
@@ -148,9 +148,10 @@ class _Watch:
             if event is None:
                 if self.cancelled.is_set():
                     raise Cancelled
+                self.tree.look()
                 if clock.is_over(now, lambda: self.tree.cpu_seconds):
                     return Ending.TIMEOUT, f"not done after {now - clock.start:.1f} s"
-                what = over_limit(self._uses(), job.limits)
+                what = over_limit(job.limits, self.tree, self.output.size, self.scratch, len(self.jobs))
                 if what:
                     return Ending.LIMIT, what
                 if self.child.ended.is_set():
@@ -158,7 +159,7 @@ class _Watch:
                     if now > last_words:
                         return how_it_ended(self.child.exit_code)
                 continue
-            if isinstance(event, _End):
+            if isinstance(event, _Closed):
                 if event.reason:
                     return Ending.CRASHED, event.reason
                 if not self.child.ended.wait(ENDING_SECONDS):
@@ -171,13 +172,10 @@ class _Watch:
             if failed_import or event.ending is Ending.LIMIT or len(runs) == len(expected):
                 return None
 
-    def _next_event(self) -> CheckRun | _End | None:
+    def _next_event(self) -> CheckRun | _Closed | None:
         with suppress(queue.Empty):
             return self.events.get(timeout=POLL_SECONDS)
         return None
-
-    def _uses(self) -> Watched:
-        return Watched(self.output.size, self.tree, self.scratch, len(self.jobs))
 
     def _cut_off(self, job: Job, runs: list[CheckRun], ending: Ending, reason: str) -> CheckRun:
         """The run of the check during which the process ended or was ended."""
@@ -206,16 +204,16 @@ def how_it_ended(exit_code: int | None) -> tuple[Ending, str]:
     return Ending.CRASHED, f"the process was ended by signal {name}"
 
 
-def _read_frames(channel: int, events: queue.Queue[CheckRun | _End], allowed: int) -> None:
-    """Until the channel closes. Whatever comes, one `_End` is the last event."""
+def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed: int) -> None:
+    """Until the channel closes. Whatever comes, one `_Closed` is the last event."""
     with open(channel, "rb") as stream:
         read_exactly = _exactly(stream.read, allowed)
         try:
             while (run := frames.read(read_exactly)) is not None:
                 events.put(run)
-            events.put(_End())
+            events.put(_Closed())
         except frames.BadFrame as error:
-            events.put(_End(f"the process sent a result that cannot be read ({error})"))
+            events.put(_Closed(f"the process sent a result that cannot be read ({error})"))
 
 
 def _exactly(read: Callable[[int], bytes], allowed: int) -> Callable[[int], bytes]:

@@ -20,8 +20,9 @@ from grader.learner.history import Store
 from grader.learner.submission import read_subject
 from grader.protocol.job import Limits
 from grader.protocol.scratch import remove_tree
-from grader.supervisor import launcher as launch
+from grader.supervisor import launcher
 from grader.supervisor.launcher import Launcher
+from grader.supervisor.spares import Spares
 from grader.supervisor.watch import Cancelled, run
 from tests.mini import SOLUTION, with_body
 
@@ -167,8 +168,8 @@ def test_a_run_that_is_still_ending_cannot_keep_the_folder(tmp_path: Path, monke
         if len(tries) > 2:
             remove_tree(folder)
 
-    monkeypatch.setattr(launch, "remove_tree", fail_twice)
-    processes = launch.Spares(seed=17)
+    monkeypatch.setattr(launcher, "remove_tree", fail_twice)
+    processes = Spares(seed=17)
     processes.close()
     assert tries == [processes.scratch] * 3
     assert not processes.scratch.exists()

@@ -10,7 +10,8 @@ import pytest
 
 from grader.course import catalogue
 from grader.grading.matrix import matrix
-from grader.supervisor.launcher import Launcher, launcher
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.start import start_launcher
 from tests.mini import ROOT
 
 EXERCISES = {exercise.id: exercise for exercise in catalogue.load(ROOT)}
@@ -19,7 +20,7 @@ SEED = 17
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Launcher]:
-    started = launcher(SEED)
+    started = start_launcher(SEED)
     yield started
     started.close()
 

@@ -8,7 +8,7 @@ from grader.course import catalogue
 from grader.grading.variants import job_for, variant_sources
 from grader.protocol.job import Limits, Source
 from grader.protocol.runs import Ending
-from grader.supervisor.launcher import launcher
+from grader.supervisor.start import start_launcher
 from grader.supervisor.watch import run
 from tests.mini import ROOT
 
@@ -79,7 +79,7 @@ def test_the_ready_made_thing_ends_a_check(exercise: str, find: str, replacement
     assert chosen.solution.text.count(find) == 1
     text = chosen.solution.text.replace(find, replacement)
     sources = {**variant_sources(chosen), exercise: Source(chosen.solution.path, text)}
-    started = launcher(17)
+    started = start_launcher(17)
     try:
         result = run(started, job_for(chosen, sources, 17, Limits(60.0)))
     finally:

@@ -15,8 +15,9 @@ from grader.errors import GraderError
 from grader.protocol.job import Job
 from grader.protocol.layers import WITHOUT
 from grader.protocol.runs import CheckRun, Ending, Failure, Observation, SubjectRun
-from grader.supervisor.launcher import Launcher, launcher
+from grader.supervisor.launcher import Launcher
 from grader.supervisor.protections import Protection, as_line, attempt_all, require_all
+from grader.supervisor.start import start_launcher
 from tests.mini import ROOT
 
 REFERENCE = ROOT / "solutions" / "ex06_attention.py"
@@ -53,7 +54,7 @@ def values(protections: tuple[Protection, ...]) -> dict[str, str]:
 @contextmanager
 def started_without(monkeypatch: pytest.MonkeyPatch, layers: str) -> Iterator[Launcher]:
     monkeypatch.setenv(WITHOUT, layers)
-    started = launcher(seed=17)
+    started = start_launcher(seed=17)
     try:
         yield started
     finally:

@@ -1,0 +1,80 @@
+"""Start subject processes without fork: an interpreter for each, which has imported torch before it is needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+from grader.errors import GraderError
+from grader.protocol.job import READY, Work
+from grader.supervisor.launcher import (
+    ROOT,
+    Child,
+    new_scratch,
+    remove_abandoned,
+    remove_scratch,
+    subject_environment,
+)
+
+
+class Spares:
+    """Interpreters that have torch imported and wait for one job each. A used one is replaced at once."""
+
+    def __init__(self, seed: int) -> None:
+        self.scratch = new_scratch()
+        self._environment = subject_environment(seed)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._waiting = self._spawn()
+
+    def start(self, work: Work) -> Child:
+        with self._lock:
+            if self._closed:
+                raise GraderError("the grader is ending")
+            process, self._waiting = self._waiting, self._spawn()
+            self._running.add(process)
+        assert process.stdin and process.stdout and process.stderr
+        child = Child(process.pid, os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno()))
+        process.stdout.close()
+        process.stderr.close()
+        # The limit on time is for the code under test, not for the import of torch before it.
+        if os.read(child.channel, len(READY)) != READY:
+            raise GraderError(f"the interpreter that imports torch ended with code {process.wait()}")
+        with suppress(OSError):
+            process.stdin.write(work.to_json().encode())
+            process.stdin.close()
+        threading.Thread(target=self._await_end, args=(process, child), daemon=True).start()
+        return child
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            left = [self._waiting, *self._running]
+        from grader.supervisor.tree import ProcessTree
+
+        for process in left:
+            ProcessTree(process.pid).kill()
+            process.wait()
+        remove_scratch(self.scratch)
+        remove_abandoned()
+
+    def _await_end(self, process: subprocess.Popen[bytes], child: Child) -> None:
+        exit_code = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        child.finish(exit_code)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "grader.sandbox.spare"],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
