@@ -7,9 +7,7 @@ attempting forbidden acts (grader/supervisor/protections.py), never by asking wh
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import struct
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from grader.protocol.job import Limits
 from grader.protocol.layers import Layer, is_wanted
-from grader.sandbox import landlock, seccomp
+from grader.sandbox import landlock, linux, seccomp
 
 ROOT = Path(__file__).resolve().parents[2]
 # What Python and torch look at while they work. Without /proc/cpuinfo torch would choose other kernels, and bits
@@ -29,9 +27,6 @@ SYSTEM_READABLE = (
 )  # fmt: skip
 # Processor time beyond its limit, after which a process is ended that ignored the signal.
 LAST_SECONDS = 2
-SET_NO_NEW_PRIVILEGES = 38
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
-CAPABILITIES_VERSION = 0x20080522
 
 
 def confine(scratch: Path, limits: Limits, seconds: float) -> None:
@@ -43,14 +38,14 @@ def confine(scratch: Path, limits: Limits, seconds: float) -> None:
         set_limits(limits, seconds)
     if sys.platform != "linux":
         return
-    gain_no_privileges()
+    linux.gain_no_privileges()
     if is_wanted(Layer.LANDLOCK):
         with contextlib.suppress(OSError):
             landlock.restrict(readable_folders(), [scratch, Path("/dev/null")])
     if is_wanted(Layer.SECCOMP):
         with contextlib.suppress(OSError):
             seccomp.restrict()
-    drop_privileges()
+    linux.drop_privileges()
 
 
 def readable_folders() -> Iterator[Path]:
@@ -84,21 +79,3 @@ def set_limits(limits: Limits, seconds: float) -> None:
             # The signal for too much time on the processor comes first: it lets the process write down where it is.
             last = ceiling + LAST_SECONDS if what == resource.RLIMIT_CPU else ceiling
             resource.setrlimit(what, (ceiling, last))
-
-
-def gain_no_privileges() -> None:
-    """From now on no program that is started may have more privileges than this process: the kernel wants that
-    before an ordinary user's process may restrict itself."""
-    ctypes.CDLL(None).prctl(SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-
-
-def drop_privileges() -> None:
-    """Where the grader runs as root: give up what root may do beyond an ordinary user.
-
-    Kept is reading and writing the files of others, which Landlock confines: a repository that belongs to somebody
-    else has to be graded too.
-    """
-    kept = 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH
-    if os.geteuid() == 0:
-        header = struct.pack("<II", CAPABILITIES_VERSION, 0)
-        ctypes.CDLL(None).capset(header, struct.pack("<6I", kept, kept, 0, 0, 0, 0))

@@ -2,7 +2,8 @@
 
 No privilege is needed. What is not listed cannot be read, written, created, renamed or removed by this thread
 and by whatever it starts. Not covered by Landlock: permissions and times of files; see grader/sandbox/seccomp.py.
-Source: Linux kernel documentation, userspace-api/landlock. There is no maintained Python package to lean on.
+Source: Linux kernel documentation, userspace-api/landlock. Of the Python
+packages for it none is yet widely used; what is needed here is short.
 """
 
 from __future__ import annotations

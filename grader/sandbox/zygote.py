@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from grader.protocol.job import START
 from grader.protocol.scratch import remove_tree
+from grader.sandbox import linux
 
 LOOK_SECONDS = 0.1
 
@@ -37,7 +38,8 @@ def main(control_descriptor: int, scratch: str) -> None:
         from grader.sandbox import child
 
         torch.set_num_threads(1)
-    _adopt_orphans()
+    if sys.platform == "linux":
+        linux.adopt_orphans()
     waker_read, waker_write = os.pipe()
     os.set_blocking(waker_read, False)
     os.set_blocking(waker_write, False)
@@ -109,32 +111,14 @@ def _receive(control: socket.socket) -> list[int] | None:
 def _become_child(output: int) -> None:
     """Own session (so that the whole group can be killed), no input, output into the supervisor's pipe."""
     os.setsid()
-    _die_with_parent()
+    if sys.platform == "linux":
+        linux.die_with_parent()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(null)
     os.close(output)
-
-
-def _die_with_parent() -> None:
-    """Linux: be killed when the zygote dies, so that nothing of ours outlives the grader."""
-    set_parent_death_signal = 1
-    _process_control(set_parent_death_signal, signal.SIGKILL)
-
-
-def _adopt_orphans() -> None:
-    """Linux: what a child started and left behind becomes ours, however it detached itself, and is ended by us."""
-    set_child_subreaper = 36
-    _process_control(set_child_subreaper, 1)
-
-
-def _process_control(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(option, value)
 
 
 def _reap(control: socket.socket, running: set[int]) -> None:

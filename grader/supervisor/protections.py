@@ -21,114 +21,7 @@ from grader.supervisor.watch import run
 TRIAL_MEMORY = 2**30
 TRIAL_FILES = 20
 TRIAL_SECONDS = 2
-SUBJECT = """
-import socket
-import subprocess
-import sys
-
-
-def read(path):
-    open(path).close()
-
-
-def listen(path):
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-
-
-def start(path):
-    subprocess.run([sys.executable, "-c", ""])
-"""
-# A probe observes the names of the acts that were possible: an empty list means that each was refused.
-TRIALS = """
-import ctypes
-import os
-import sys
-import time
-
-library = ctypes.CDLL(None if os.name != "nt" else "msvcrt", use_errno=True)
-opening = library.open if os.name != "nt" else library._open
-
-
-def opened(path, flags):
-    descriptor = opening(os.fsencode(path), flags)
-    if descriptor >= 0:
-        os.close(descriptor)
-    return descriptor >= 0
-
-
-def test_files(observe):
-    possible = []
-    if opened({other_file!r}, os.O_RDONLY):
-        possible.append("reading a file of this repository")
-    if opened({other_file!r}, os.O_WRONLY):
-        possible.append("writing to one")
-    observe("possible", possible)
-
-
-def test_reference(observe):
-    possible = ["reading the solution from disk"] if opened({reference!r}, os.O_RDONLY) else []
-    for process in (os.getppid(), {supervisor}):
-        if opened(f"/proc/{{process}}/mem", os.O_RDONLY):
-            possible.append("reading the memory of the process that started it")
-    observe("possible", possible)
-
-
-def test_network(observe):
-    possible = []
-    if os.name == "nt":
-        import socket
-        socket.socket().close()
-        possible.append("opening a socket")
-    else:
-        descriptor = library.socket(2, 1, 0)
-        if descriptor >= 0:
-            os.close(descriptor)
-            possible.append("opening a socket")
-    observe("possible", possible)
-
-
-def test_processes(observe):
-    possible = []
-    if os.name == "nt":
-        possible.append("starting a process")
-    else:
-        child = library.fork()
-        if child == 0:
-            os._exit(0)
-        if child > 0:
-            os.waitpid(child, 0)
-            possible.append("starting a process")
-        if library.kill(os.getppid(), 0) == 0:
-            possible.append("sending a signal to the process that started it")
-    observe("possible", possible)
-
-
-def test_python(subject, observe):
-    possible = []
-    for act in (subject.read, subject.listen, subject.start):
-        try:
-            act({reference!r})
-            possible.append(act.__name__)
-        except OSError:
-            pass
-    observe("possible", possible)
-
-
-def test_memory(observe):
-    try:
-        bytearray({too_much})
-        observe("possible", ["allocating {gigabytes} GB"])
-    except MemoryError:
-        observe("possible", [])
-
-
-def test_poll(observe):  # last, because it is to be ended
-    for number in range({too_many}):
-        open(f"file{{number}}", "w").close()
-    time.sleep({long})
-    observe("possible", ["making {too_many} files"])
-"""
+FOLDER = Path(__file__).parent / "trials"
 
 
 @dataclass(frozen=True)
@@ -170,17 +63,18 @@ class Protection:
 
 def attempt_all(launcher: Launcher, root: Path, reference: Path) -> tuple[Protection, ...]:
     """Try each forbidden act once. Takes some hundredths of a second."""
-    probes = TRIALS.format(
-        too_much=2 * TRIAL_MEMORY,
-        gigabytes=2 * TRIAL_MEMORY // 2**30,
-        too_many=2 * TRIAL_FILES,
-        long=TRIAL_SECONDS,
-        other_file=str(root / "pyproject.toml"),
-        reference=str(reference),
-        supervisor=os.getpid(),
-    )
+    constants = {
+        "OTHER_FILE": str(root / "pyproject.toml"),
+        "REFERENCE": str(reference),
+        "SUPERVISOR": os.getpid(),
+        "MEMORY": TRIAL_MEMORY,
+        "FILES": TRIAL_FILES,
+        "SECONDS": TRIAL_SECONDS,
+    }
+    given = "".join(f"{name} = {value!r}\n" for name, value in constants.items())
+    probes = given + (FOLDER / "probes.py").read_text(encoding="utf-8")
     names = (*(trial.check for trial in TRIED), "test_python", "test_memory", "test_poll")
-    subject = Source("trial.py", SUBJECT)
+    subject = Source("trial.py", (FOLDER / "subject.py").read_text(encoding="utf-8"))
     limits = Limits(20.0, TRIAL_MEMORY, files=TRIAL_FILES)
     job = Job("trial", {"trial": subject}, Source("trials", probes), names, 0, limits)
     tried = run(launcher, job).by_name()

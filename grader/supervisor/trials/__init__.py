@@ -1,0 +1,1 @@
+"""Forbidden acts, to be tried in a throwaway process."""
