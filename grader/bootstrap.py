@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+EXERCISES = ROOT / "exercises"
+STATE = ROOT / ".grader"
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 # Holds what pyproject.toml and constraints.txt asked for when all of it had been installed.

@@ -9,25 +9,26 @@ from __future__ import annotations
 import importlib
 import re
 import tempfile
+import threading
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from grader.course.catalogue import Exercise, load
-from grader.course.outline import Outline
-from grader.course.tutor_file import Mistake
+from grader.bootstrap import ROOT
+from grader.course.catalogue import load
+from grader.course.exercise import Exercise
 from grader.errors import UsageError
-from grader.grading.variants import combined_sources, job_for, variant_sources
-from grader.judge.diagnosis import diagnose
+from grader.grading.bench import Bench, job_for
+from grader.grading.grading import Grading
 from grader.judge.results import CheckResult, Status
-from grader.judge.verdict import judge
+from grader.judge.verdict import Submitted
 from grader.learner.contract import check_contract
-from grader.learner.submission import Subject, Unreadable, read_subject
-from grader.protocol.job import Limits, Source
+from grader.learner.submission import Submission, Unreadable, read_submission
+from grader.protocol.job import Job, Limits
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, SubjectRun
 from grader.sandbox.draw import Draw
 from grader.sandbox.forbid import ForbiddenCall, forbidding, packages_refused
@@ -35,7 +36,6 @@ from grader.sandbox.loading import importable
 from grader.sandbox.observe import Observe
 from grader.sandbox.runner import all_observations, describe, fixtures_for, run_job
 
-ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_SEED = 17
 PACKAGE = "exercise_under_test"
 NO_LIMIT = Limits(seconds=1e9)
@@ -64,29 +64,51 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"gpt-kata: probes on {config.getoption('--subject')}, seed {config.getoption('--seed')}"
 
 
+@dataclass(frozen=True)
+class Learner:
+    """The file that the probes of a module run on."""
+
+    exercise: Exercise
+    submission: Submission
+    submitted: Submitted
+
+
+class InThisProcess:
+    """Runs jobs here: whatever their code does, it does to pytest."""
+
+    def one(self, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
+        runs: list[CheckRun] = []
+        with tempfile.TemporaryDirectory() as scratch:
+            run_job(replace(job, limits=NO_LIMIT), runs.append, Path(scratch))
+        return SubjectRun(tuple(runs))
+
+    def many(self, jobs: Sequence[Job]) -> list[SubjectRun]:
+        return [self.one(job) for job in jobs]
+
+
 @pytest.fixture(scope="module")
-def _learner(request: pytest.FixtureRequest) -> tuple[Exercise, Subject, Outline]:
+def _learner(request: pytest.FixtureRequest) -> Learner:
     exercise = _exercise_of(request.config, request.path)
     assert exercise is not None
     try:
-        subject = read_subject(ROOT / request.config.getoption("--subject"), exercise.id)
-        return exercise, subject, check_contract(subject, exercise)
+        submission = read_submission(ROOT / request.config.getoption("--subject"), exercise.id)
+        outline = check_contract(submission, exercise)
     except Unreadable as problem:
         place = f"{problem.path}:{problem.line or 1}"
         pytest.fail(f"{Status.UNREADABLE}: {problem}\n{place}", pytrace=False)
+    return Learner(exercise, submission, Submitted(submission.source.path, outline))
 
 
 @pytest.fixture(scope="module")
-def subject(_learner: tuple[Exercise, Subject, Outline]) -> Generator[ModuleType]:
+def subject(_learner: Learner) -> Generator[ModuleType]:
     """The module under test."""
-    exercise, subject, _ = _learner
-    with importable(PACKAGE, subject.sources):
-        yield importlib.import_module(f"{PACKAGE}.{exercise.id}")
+    with importable(PACKAGE, _learner.submission.sources):
+        yield importlib.import_module(f"{PACKAGE}.{_learner.exercise.id}")
 
 
 @pytest.fixture
-def _fixtures(request: pytest.FixtureRequest, _learner: tuple[Exercise, Subject, Outline]) -> Fixtures:
-    return fixtures_for(request.function.__name__, _learner[0].id, request.config.getoption("--seed"))
+def _fixtures(request: pytest.FixtureRequest, _learner: Learner) -> Fixtures:
+    return fixtures_for(request.function.__name__, _learner.exercise.id, request.config.getoption("--seed"))
 
 
 @pytest.fixture
@@ -103,56 +125,47 @@ def observe(_fixtures: Fixtures) -> Observe:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Run a probe as any test, then compare what it observed with what the reference shows."""
+    """Run a probe as any test, then compare what it observed with what the reference shows.
+
+    An error that no known mistake explains stays an error: pytest shows it, and --pdb stops at it.
+    """
     exercise = _exercise_of(pyfuncitem.config, pyfuncitem.path)
     if exercise is None:
         return (yield)
     arguments: dict[str, Any] = pyfuncitem.funcargs
-    _, subject, outline = arguments["_learner"]
-    job = job_for(exercise, subject.sources, pyfuncitem.config.getoption("--seed"), NO_LIMIT)
+    learner: Learner = arguments["_learner"]
+    seed = pyfuncitem.config.getoption("--seed")
+    job = job_for(exercise, learner.submission.sources, seed, NO_LIMIT)
     operations = job.forbidden_operations.get(pyfuncitem.name, ())
-    files = frozenset(source.path for source in subject.sources.values())
+    files = frozenset(source.path for source in learner.submission.sources.values())
     outcome: object = None
+    raised: BaseException | None = None
     try:
         with packages_refused(job.forbidden_packages), forbidding(operations):
             outcome = yield
-        recorded = all_observations(*arguments["_fixtures"])
-        actual = CheckRun(pyfuncitem.name, Ending.RETURNED, recorded)
-    except NotImplementedError as error:
-        if describe(error, files)[0] is not Ending.UNFINISHED:
-            raise
-        pytest.skip("not started")
-    except ForbiddenCall as error:
+        run = CheckRun(pyfuncitem.name, Ending.RETURNED, all_observations(*arguments["_fixtures"]))
+    except (Exception, ForbiddenCall) as error:
         ending, failure = describe(error, files)
-        actual = CheckRun(pyfuncitem.name, ending, (), failure)
-    result = _judge(exercise, subject, outline, actual, job.seed)
+        if ending is Ending.UNFINISHED:
+            pytest.skip("not started")
+        _, observe = arguments["_fixtures"]
+        run, raised = CheckRun(pyfuncitem.name, ending, tuple(observe.recorded), failure), error
+    result = _judge(learner, run, seed)
+    if isinstance(raised, Exception) and not result.mistakes:
+        raise raised
     if result.status is not Status.PASSED:
         pytest.fail(_message(result), pytrace=False)
     return outcome
 
 
-def _judge(exercise: Exercise, subject: Subject, outline: Outline, actual: CheckRun, seed: int) -> CheckResult:
+def _judge(learner: Learner, run: CheckRun, seed: int) -> CheckResult:
     """The verdict on one check, in the words that the grader would use."""
-
-    def run(sources: dict[str, Source], checks: tuple[str, ...]) -> SubjectRun:
-        runs: list[CheckRun] = []
-        with tempfile.TemporaryDirectory() as scratch:
-            run_job(replace(job_for(exercise, sources, seed, NO_LIMIT), checks=checks), runs.append, Path(scratch))
-        return SubjectRun(tuple(runs))
-
-    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], checks: tuple[str, ...]) -> list[SubjectRun | None]:
-        sources = [combined_sources(exercise, mistakes) for mistakes in candidates]
-        return [run(s, checks) if s else None for s in sources]
-
-    reference = run(variant_sources(exercise), (actual.check,))
-    observed = SubjectRun((CheckRun(IMPORT_CHECK, Ending.RETURNED), actual))
-    results = judge(exercise, subject.source.path, outline, reference, observed)
-    result = next(result for result in results if result.name == actual.check)
-    if result.status is not Status.WRONG:
-        return result
-    explained = diagnose(exercise, reference, observed, run_mistakes)
-    says = "\n".join(mistake.says for mistake in explained.get(actual.check, ()))
-    return replace(result, message=says or result.message)
+    checks = tuple(check for check in learner.exercise.checks if check.name == run.check)
+    bench = Bench(replace(learner.exercise, checks=checks), seed, InThisProcess())
+    actual = SubjectRun((CheckRun(IMPORT_CHECK, Ending.RETURNED), run))
+    grading = Grading(bench, learner.submitted, actual)
+    (result,) = grading.results(grading.explain())
+    return result
 
 
 def _message(result: CheckResult) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from grader.course import catalogue
-from grader.course.catalogue import Exercise
+from grader.course.exercise import Exercise
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult
 from grader.supervisor.launcher import Launcher

@@ -8,28 +8,28 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from grader.course.catalogue import Exercise
+from grader.commands.opened import any_solution
+from grader.course.catalogue import load
 from grader.install import requirement_name, requirements
 from grader.learner.history import Store
 from grader.supervisor.launcher import Launcher
-from grader.supervisor.protections import as_line, attempt_all
+from grader.supervisor.protections import as_line, try_all
 from grader.supervisor.zygotes import Zygote
 
 
-def findings(
-    root: Path, exercises: tuple[Exercise, ...], store: Store, launcher: Launcher
-) -> Iterator[tuple[str, str]]:
+def findings(root: Path, store: Store, launcher: Launcher) -> Iterator[tuple[str, str]]:
     """A line for each thing looked at, and for some what more is to be said of it."""
     yield f"{'python':<16} {platform.python_version()}", sys.executable
     yield f"{'system':<16} {platform.platform()}", ""
     for name in map(requirement_name, requirements(None)):
         yield f"{name:<16} {_version(name)}", ""
+    exercises = load(root)
     mistakes = sum(len(exercise.mistakes) for exercise in exercises)
     yield f"exercises        {len(exercises)}, with {mistakes} known mistakes", ""
     kept = len(store.attempts())
     yield f"progress         {'not kept' if store.problem else f'{kept} texts kept'}", store.problem
     yield f"processes        {'forked' if isinstance(launcher, Zygote) else 'a new interpreter each'}", ""
-    protections = attempt_all(launcher, root, Path(exercises[0].solution.path))
+    protections = try_all(launcher, root, any_solution(root))
     for protection in protections:
         yield f"{protection.name:<16} {protection.value}", protection.detail
     yield as_line({protection.name: protection.value for protection in protections}), ""

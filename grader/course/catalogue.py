@@ -8,56 +8,24 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from grader.course.outline import Outline, outline
-from grader.course.parsing import parse
+from grader.course.exercise import Check, Exercise
+from grader.course.outline import follow_imports, outline, parse
 from grader.course.stubs import derive_stub
-from grader.course.tutor_file import Edit, Mistake, read_tutor
+from grader.course.tutor_file import read_tutor
 from grader.errors import UsageError
-from grader.learner.submission import Unreadable, read_subject
 from grader.protocol.job import Source
 
 
-@dataclass(frozen=True)
-class Check:
-    """One probe: its name, and the function or class that it is about (the first `subject.…` in it)."""
+def load(root: Path, ids: Sequence[str] | None = None) -> tuple[Exercise, ...]:
+    """The exercises with these ids, or every one, in the order of their numbers.
 
-    name: str
-    function: str
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """Everything that is known about an exercise except the learner's text.
-
-    `imported` holds the other solutions that this one imports, by module name. `forbidden` maps a function to
-    the torch operations that it may not call, and `*` to the packages that the exercise may not import.
+    Raises `UsageError` with the file and what is wrong in it.
     """
-
-    id: str
-    title: str
-    minutes: int
-    solution: Source
-    imported: dict[str, Source]
-    solution_outline: Outline
-    stub: str
-    probes: Source
-    checks: tuple[Check, ...]
-    hints: dict[str, tuple[str, ...]]
-    forbidden: dict[str, tuple[str, ...]]
-    mistakes: tuple[Mistake, ...]
-    equivalents: tuple[Edit, ...]
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.id}.py"
-
-
-def load(root: Path) -> tuple[Exercise, ...]:
-    """Every exercise in the order of its number. Raises `UsageError` with the file and what is wrong in it."""
-    return tuple(_load(root, name) for name in exercise_ids(root))
+    return tuple(_load(root, name) for name in exercise_ids(root) if ids is None or name in ids)
 
 
 def exercise_ids(root: Path) -> tuple[str, ...]:
@@ -68,15 +36,21 @@ def exercise_ids(root: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def choose(exercises: tuple[Exercise, ...], wanted: list[str]) -> tuple[Exercise, ...]:
-    """The exercises named by `ex06`, `6` or `ex06_attention`, in the order of the catalogue."""
-    named = find(tuple(exercise.id for exercise in exercises), wanted)
-    return tuple(exercise for exercise in exercises if exercise.id in named)
+def choose(root: Path, wanted: Sequence[str]) -> tuple[Exercise, ...]:
+    """The exercises named by `ex06`, `6` or `ex06_attention`, in their order. No other is read."""
+    return load(root, find(exercise_ids(root), wanted))
 
 
-def find(ids: tuple[str, ...], wanted: list[str]) -> set[str]:
-    """Which ids these words mean. Raises `UsageError` for a word that means none."""
-    chosen = set()
+def with_imported(root: Path, ids: Sequence[str]) -> list[str]:
+    """These exercises, and those that they import."""
+    folder = root / "solutions"
+    sources = (follow_imports(name, partial(_solution, folder, name)) for name in ids)
+    return sorted({*ids, *(other for found in sources for other in found if other in exercise_ids(root))})
+
+
+def find(ids: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Which ids these words mean, in their order. Raises `UsageError` for a word that means none."""
+    chosen: set[str] = set()
     for word in wanted:
         name = Path(word).stem
         name = f"ex{int(name):02d}" if re.fullmatch(r"\d{1,2}", name) else name
@@ -84,11 +58,13 @@ def find(ids: tuple[str, ...], wanted: list[str]) -> set[str]:
         if not matches:
             raise UsageError(f"There is no exercise {word!r}. There are: {', '.join(ids)}.")
         chosen.update(matches)
-    return chosen
+    return sorted(chosen)
 
 
 def _load(root: Path, name: str) -> Exercise:
-    solution = _read(root / "solutions" / f"{name}.py")
+    folder = root / "solutions"
+    sources = follow_imports(name, partial(_solution, folder, name))
+    solution = sources[name]
     probes = _read(root / "tests" / f"test_{name}.py")
     try:
         solution_outline, stub = outline(solution.text), derive_stub(solution.text)
@@ -101,7 +77,7 @@ def _load(root: Path, name: str) -> Exercise:
         title=tutor.title,
         minutes=tutor.minutes,
         solution=solution,
-        imported=_imported(root / "solutions", name),
+        imported={other: source for other, source in sources.items() if other != name},
         solution_outline=solution_outline,
         stub=stub,
         probes=probes,
@@ -113,12 +89,10 @@ def _load(root: Path, name: str) -> Exercise:
     )
 
 
-def _imported(folder: Path, name: str) -> dict[str, Source]:
-    try:
-        subject = read_subject(folder, name)
-    except Unreadable as problem:
-        raise UsageError(f"{problem.path}: {problem}") from problem
-    return {other: subject.sources[other] for other in subject.imported}
+def _solution(folder: Path, exercise: str, name: str) -> Source | None:
+    """A solution; None where the exercise imports a module of this name that is none."""
+    path = folder / f"{name}.py"
+    return _read(path) if name == exercise or path.exists() else None
 
 
 def _read(path: Path) -> Source:

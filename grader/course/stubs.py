@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import ast
 
-from grader.course.outline import AnyFunction, body_after_docstring, is_super_init
-from grader.course.parsing import parse
+from grader.course.outline import AnyFunction, body_after_docstring, is_super_init, parse
 
 GIVEN = "# given"
 

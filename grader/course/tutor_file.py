@@ -12,35 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grader.course.exercise import Edit, Mistake
 from grader.errors import UsageError
 
 HINTS_PER_FUNCTION = 3
 EXERCISE_FILE = "exercise.toml"
 FEWEST_MINUTES, MOST_MINUTES = 15, 60
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A replacement in the solution, where `find` stands exactly once. `function` is what it is about.
-
-    Several edits have one `name` where they are the same mistake, made in another way or at another place.
-    """
-
-    name: str
-    function: str
-    find: str
-    replacement: str
-
-
-@dataclass(frozen=True)
-class Mistake(Edit):
-    """A wrong version of the solution, and what a learner who wrote it is told.
-
-    `hangs` marks one that never ends, so that nobody waits for it without need.
-    """
-
-    says: str
-    hangs: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from grader.course.catalogue import Exercise
+from grader.course.exercise import Exercise
 from grader.errors import GraderError
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult, Status
-from grader.learner.submission import Unreadable, read_subject
+from grader.learner.submission import Unreadable, read_submission
 from grader.supervisor.watch import Cancelled
 
 
@@ -79,6 +79,6 @@ class Worker:
 
     def _is_stale(self, exercise: Exercise, result: ExerciseResult) -> bool:
         try:
-            return read_subject(self._session.folder, exercise.id).digest != result.digest
+            return read_submission(self._session.folder, exercise.id).digest != result.digest
         except Unreadable:
             return bool(result.digest)

@@ -6,35 +6,54 @@ Shape and type are compared before values, nothing is broadcast, and NaN equals 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from grader.judge.numbers import Numbers, numbers, raw
 from grader.judge.results import Difference
-from grader.protocol.runs import CheckRun, Ending, Observation
+from grader.judge.wording import kind, show
+from grader.protocol.runs import CheckRun, Ending, Observation, SubjectRun
 from grader.protocol.values import Array, Opaque, Raised, Value
 from grader.text import shorten
 
-Numbers = npt.NDArray[np.float64]
-LONGEST_SHOWN_BITS = 2000
-LARGEST_SHOWN_ARRAY = 1000
+
+@dataclass(frozen=True)
+class Departure:
+    """Where two runs of one check first differ: in words, and the two observations if there are two."""
+
+    difference: Difference
+    expected: Observation | None = None
+    actual: Observation | None = None
 
 
-def first_difference(expected: CheckRun, actual: CheckRun) -> Difference | None:
+def first_departure(expected: CheckRun, actual: CheckRun) -> Departure | None:
     """The first observation in which two runs of one check differ, or None where they are the same."""
     for wanted, got in zip(expected.observations, actual.observations, strict=False):
         if wanted.name != got.name:
-            return Difference(wanted.name, f"was not observed; `{shorten(got.name)}` was")
+            return Departure(Difference(wanted.name, f"was not observed; `{shorten(got.name)}` was"))
         difference = compare(wanted, got.value)
         if difference:
-            return difference
+            return Departure(difference, wanted, got)
     if len(actual.observations) < len(expected.observations):
-        return Difference(expected.observations[len(actual.observations)].name, "was not observed")
+        name = expected.observations[len(actual.observations)].name
+        return Departure(Difference(name, "was not observed"))
     if len(actual.observations) > len(expected.observations):
-        return Difference(shorten(actual.observations[len(expected.observations)].name), "should not be there")
+        name = shorten(actual.observations[len(expected.observations)].name)
+        return Departure(Difference(name, "should not be there"))
     return None
+
+
+def departures(one: SubjectRun, other: SubjectRun, checks: Iterable[str]) -> tuple[str, ...]:
+    """Those of these checks in which two subjects did not behave alike. A check missing on one side only is one."""
+    ours, theirs = one.by_name(), other.by_name()
+    return tuple(name for name in checks if not _same(ours.get(name), theirs.get(name)))
+
+
+def _same(one: CheckRun | None, other: CheckRun | None) -> bool:
+    return one is other if one is None or other is None else same_run(one, other)
 
 
 def same_run(one: CheckRun, other: CheckRun) -> bool:
@@ -42,14 +61,14 @@ def same_run(one: CheckRun, other: CheckRun) -> bool:
     if one.ending is not other.ending:
         return False
     if one.ending in (Ending.TIMEOUT, Ending.CRASHED, Ending.LIMIT):
-        return True  # the process is gone: how it ended is all that is left of the check
+        return True  # how the check ended is all that is left of it
     if (one.failure is None) != (other.failure is None):
         return False
     if one.failure and other.failure and one.failure.types != other.failure.types:
         return False
     if one.failure and other.failure and one.failure.message != other.failure.message:
         return False
-    return first_difference(one, other) is None
+    return first_departure(one, other) is None
 
 
 def compare(expected: Observation, actual: Value) -> Difference | None:
@@ -226,88 +245,3 @@ def _close_values(expected: Numbers, actual: Numbers, tolerance: float) -> npt.N
     special = ~np.isfinite(expected) | ~np.isfinite(actual)
     same = (expected == actual) | (np.isnan(expected) & np.isnan(actual))
     return np.where(special, same, near)
-
-
-def numbers(array: Array) -> Numbers:
-    """The values of an observed tensor, to calculate with. Integers beyond 2**53 lose their last bits."""
-    return raw(array).astype(np.float64)
-
-
-def raw(array: Array) -> npt.NDArray[Any]:
-    """The values of an observed tensor in the type that it has; bfloat16, which numpy lacks, as float32."""
-    if array.dtype == "bfloat16":  # the upper half of a float32
-        upper = np.frombuffer(array.data, dtype="<u2").astype("<u4") << 16
-        return upper.view("<f4").reshape(array.shape)
-    dtype = "bool" if array.dtype == "bool" else np.dtype(array.dtype).newbyteorder("<")
-    return np.frombuffer(array.data, dtype=dtype).reshape(array.shape)
-
-
-KINDS = {type(None): "None", bool: "a bool", int: "an int", float: "a float", str: "a string", bytes: "bytes"}
-
-
-def kind(value: Value) -> str:
-    """What a value is, in words."""
-    match value:
-        case Array():
-            return f"a {value.dtype} tensor of shape {value.shape}"
-        case Raised():
-            return f"a {shorten(value.types[0])}"
-        case Opaque():
-            is_type = value.type_name.isidentifier()
-            return f"{'an object of type' if is_type else 'a'} {shorten(value.type_name)}"
-        case list() | tuple() | dict():
-            return f"a {type(value).__name__}"
-    return KINDS.get(type(value), f"an object of type {type(value).__name__}")
-
-
-def show(value: Value, limit: int = 160) -> str:
-    """A value as one short line. What is not seen of a large one is not looked at."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = ""
-    for part in _spelled(value, limit):
-        text += part
-        if len(text) > limit:
-            break
-    return shorten(text[: limit + 1], limit)
-
-
-def _spelled(value: Value, limit: int) -> Iterator[str]:
-    """The text of a value, piece by piece."""
-    match value:
-        case Array():
-            yield _spelled_array(value)
-        case Raised():
-            yield value.types[0]
-        case Opaque():
-            yield f"<{value.type_name}>"
-        case str() | bytes():
-            yield repr(value[:limit])
-        case int() if value.bit_length() > LONGEST_SHOWN_BITS:  # Python refuses to write out the longest
-            yield f"an int of about {int(value.bit_length() * math.log10(2)) + 1:,} digits"
-        case list() | tuple():
-            opening, closing = "[]" if isinstance(value, list) else "()"
-            yield opening
-            for position, item in enumerate(value):
-                yield ", " if position else ""
-                yield from _spelled(item, limit)
-            yield f",{closing}" if isinstance(value, tuple) and len(value) == 1 else closing
-        case dict():
-            yield "{"
-            for position, (key, item) in enumerate(value.items()):
-                yield ", " if position else ""
-                yield from _spelled(key, limit)
-                yield ": "
-                yield from _spelled(item, limit)
-            yield "}"
-        case _:
-            yield repr(value)
-
-
-def _spelled_array(array: Array) -> str:
-    """The numbers in their brackets; of many, the first ones, because brackets could be nested around all."""
-    count = math.prod(array.shape)
-    if count <= LARGEST_SHOWN_ARRAY:
-        return f"tensor {np.array2string(raw(array), precision=4, threshold=12)}"
-    head = Array(array.dtype, (6,), array.data[: 6 * len(array.data) // count])
-    return f"tensor of shape {array.shape} that begins {np.array2string(raw(head), precision=4)}"

@@ -10,90 +10,95 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from grader.course.catalogue import Exercise
-from grader.course.tutor_file import Mistake
-from grader.judge.compare import same_run
-from grader.protocol.runs import CheckRun, Ending, SubjectRun
+from grader.course.exercise import Exercise, Mistake
+from grader.judge.compare import departures
+from grader.judge.results import Status
+from grader.judge.verdict import Finding
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, SubjectRun
 
 # Runs the solution with each of these sets of mistakes in it, on these checks only; None where the edits of a
 # set exclude each other.
-RunMistakes = Callable[[Sequence[tuple[Mistake, ...]], tuple[str, ...]], list[SubjectRun | None]]
+RunMistakes = Callable[[Sequence[tuple[Mistake, ...]], Sequence[str]], list[SubjectRun | None]]
 # Each round looks for one cause of one unexplained check; a file with more causes is told of the first ones.
 MAX_ROUNDS = 3
 MAX_PAIRS = 200
-EXPLICABLE = (Ending.RETURNED, Ending.RAISED)
+EXPLICABLE = (Status.WRONG, Status.RAISED)
 
 
 def diagnose(
-    exercise: Exercise, reference: SubjectRun, actual: SubjectRun, run_mistakes: RunMistakes
+    exercise: Exercise, findings: Sequence[Finding], reference: SubjectRun, run_mistakes: RunMistakes
 ) -> dict[str, tuple[Mistake, ...]]:
     """For each check that went wrong, the mistakes that explain it: one, a pair, or none (not in the result)."""
-    expected, observed = reference.by_name(), actual.by_name()
-    hung = next((run for run in actual.checks if run.ending is Ending.TIMEOUT), None)
-    if hung:
-        candidates = [(mistake,) for mistake in exercise.mistakes if mistake.hangs]
-        failing = [hung]
-    else:
-        candidates = [(mistake,) for mistake in exercise.mistakes if not mistake.hangs]
-        failing = [
-            run
-            for run in actual.checks
-            if run.check in expected and run.ending in EXPLICABLE and not same_run(expected[run.check], run)
-        ]
-    every_check = tuple(check.name for check in exercise.checks)
-
-    def refuted(mistakes: tuple[Mistake, ...]) -> bool:
-        """Would these mistakes have broken a check that in fact passed?"""
-        names = {run.check for run in failing}
-        passed = tuple(c for c in every_check if c in observed and c not in names and _returned(observed[c]))
-        if hung or not passed:
-            return False
-        (run,) = run_mistakes([mistakes], passed)
-        found = run.by_name() if run else {}
-        return any(name not in found or not same_run(expected[name], found[name]) for name in passed)
-
-    def search(among: Sequence[tuple[Mistake, ...]], first: CheckRun) -> None:
-        """Look for what explains `first`, and note every other check that it explains too."""
-        good = _matches(among, [first], run_mistakes)
-        unexplained = [run for run in failing if run.check not in explained]
-        good = _matches([mistakes for mistakes, _ in good], unexplained, run_mistakes)
-        surviving = [(mistakes, seen) for mistakes, seen in good if not refuted(mistakes)]
-        for run in unexplained:
-            chosen = _choose([(mistakes, len(seen)) for mistakes, seen in surviving if run.check in seen])
-            if chosen:
-                explained[run.check] = chosen
-
-    explained: dict[str, tuple[Mistake, ...]] = {}
+    ran = [(finding.status, finding.run) for finding in findings if finding.run]
+    ran = [(status, run) for status, run in ran if run.check != IMPORT_CHECK]
+    hung = [run for status, run in ran if status is Status.TIMEOUT]
+    wrong = [run for status, run in ran if status in EXPLICABLE]
+    passed = tuple(finding.check.name for finding in findings if finding.status is Status.PASSED)
+    candidates = [(mistake,) for mistake in exercise.mistakes if mistake.hangs == bool(hung)]
+    search = _Search(reference, hung[:1] or wrong, () if hung else passed, run_mistakes)
     tried: set[str] = set()
     for _ in range(MAX_ROUNDS):
-        first = next((run for run in failing if run.check not in explained and run.check not in tried), None)
+        first = next((run for run in search.unexplained if run.check not in tried), None)
         if first is None:
             break
         tried.add(first.check)
-        search(candidates, first)
-    first = next((run for run in failing if run.check not in explained), None)
-    if first and not hung:
+        search.explain(first, candidates)
+    if search.unexplained and not hung:
+        first = search.unexplained[0]
         function = next((check.function for check in exercise.checks if check.name == first.check), "")
-        known = {mistake for found in explained.values() for mistake in found}
-        search(_pairs(exercise, function, known), first)
-    return explained
+        known = {mistake for found in search.explained.values() for mistake in found}
+        search.explain(first, _pairs(exercise, function, known))
+    return search.explained
 
 
-def _matches(
-    candidates: Sequence[tuple[Mistake, ...]],
-    failing: Sequence[CheckRun],
-    run_mistakes: RunMistakes,
-) -> list[tuple[tuple[Mistake, ...], set[str]]]:
-    """The candidates that behave as observed in at least one of the failing checks, with those checks."""
-    found = []
-    names = tuple(run.check for run in failing)
-    runs = run_mistakes(candidates, names)
-    for mistakes, run in zip(candidates, runs, strict=True):
-        theirs = run.by_name() if run else {}
-        seen = {o.check for o in failing if o.check in theirs and same_run(theirs[o.check], o)}
-        if seen:
-            found.append((mistakes, seen))
-    return found
+class _Search:
+    """For which failing checks is there a mistake that behaves as the learner's code does?"""
+
+    def __init__(
+        self,
+        reference: SubjectRun,
+        failing: Sequence[CheckRun],
+        passed: tuple[str, ...],
+        run_mistakes: RunMistakes,
+    ) -> None:
+        self.explained: dict[str, tuple[Mistake, ...]] = {}
+        self._reference = reference
+        self._failing = failing
+        self._passed = passed
+        self._run_mistakes = run_mistakes
+
+    @property
+    def unexplained(self) -> list[CheckRun]:
+        return [run for run in self._failing if run.check not in self.explained]
+
+    def explain(self, first: CheckRun, among: Sequence[tuple[Mistake, ...]]) -> None:
+        """Look for what explains `first`, and note every other check that it explains too."""
+        unexplained = self.unexplained
+        good = self._matches([mistakes for mistakes, _ in self._matches(among, [first])], unexplained)
+        surviving = [(mistakes, seen) for mistakes, seen in good if not self._refuted(mistakes)]
+        for run in unexplained:
+            chosen = _choose([(mistakes, len(seen)) for mistakes, seen in surviving if run.check in seen])
+            if chosen:
+                self.explained[run.check] = chosen
+
+    def _matches(
+        self, candidates: Sequence[tuple[Mistake, ...]], failing: Sequence[CheckRun]
+    ) -> list[tuple[tuple[Mistake, ...], set[str]]]:
+        """The candidates that behave as observed in at least one of the failing checks, with those checks."""
+        observed, names = SubjectRun(tuple(failing)), tuple(run.check for run in failing)
+        found = []
+        for mistakes, run in zip(candidates, self._run_mistakes(candidates, names), strict=True):
+            seen = set(names).difference(departures(run, observed, names)) if run else set()
+            if seen:
+                found.append((mistakes, seen))
+        return found
+
+    def _refuted(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Would these mistakes have broken a check that in fact passed?"""
+        if not self._passed:
+            return False
+        (run,) = self._run_mistakes([mistakes], self._passed)
+        return run is None or bool(departures(self._reference, run, self._passed))
 
 
 def _choose(candidates: list[tuple[tuple[Mistake, ...], int]]) -> tuple[Mistake, ...] | None:
@@ -113,7 +118,3 @@ def _pairs(exercise: Exercise, function: str, known: set[Mistake]) -> list[tuple
     pairs: list[tuple[Mistake, ...]] = [(a, b) for a in usable if a in known for b in usable if b not in known]
     pairs += [pair for pair in combinations(near, 2) if pair not in pairs]
     return pairs[:MAX_PAIRS]
-
-
-def _returned(run: CheckRun) -> bool:
-    return run.ending is Ending.RETURNED

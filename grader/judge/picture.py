@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.judge.compare import Numbers, differing, numbers
+from grader.judge.compare import differing
+from grader.judge.numbers import Numbers, numbers
 from grader.protocol.values import Array
 
 SHADES = " ░▒▓█"
@@ -13,7 +14,7 @@ LARGEST = 12
 GAP = "    "
 
 
-def picture(expected: Array, actual: Array, tolerance: float) -> tuple[str, ...]:
+def draw(expected: Array, actual: Array, tolerance: float) -> tuple[str, ...]:
     """The first matrix, over the last two axes, in which two tensors of one shape differ.
 
     A cell is two characters wide; the darker, the larger its absolute value, beside the largest that occurs in

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from grader.protocol.runs import Place
 
@@ -51,11 +53,28 @@ class CheckResult:
     difference: Difference | None = None
 
 
+class Judged(Protocol):
+    """What has a verdict."""
+
+    @property
+    def status(self) -> Status: ...
+
+
+JudgedT = TypeVar("JudgedT", bound=Judged)
+
+
+def first_open(checks: Sequence[JudgedT]) -> JudgedT | None:
+    """The check to look at first: the first that went wrong, else the first that is not done."""
+    undone = [check for check in checks if check.status is not Status.PASSED]
+    wrong = [check for check in undone if check.status not in (Status.UNFINISHED, Status.BLOCKED)]
+    return next(iter(wrong or undone), None)
+
+
 @dataclass(frozen=True)
 class ExerciseResult:
     """The verdict on one exercise. `output` is what the learner's code printed; `digest` tells which text it was.
 
-    `attempts` are those of all checks, each once.
+    `refused` is what it tried and may not do, in all checks, each act once.
     """
 
     id: str
@@ -65,15 +84,13 @@ class ExerciseResult:
     message: str = ""
     place: Place | None = None
     output: str = ""
-    attempts: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     digest: str = ""
 
     @property
     def first_open(self) -> CheckResult | None:
-        """The check to look at first: the first that went wrong, else the first that is not done."""
-        undone = [check for check in self.checks if check.status is not Status.PASSED]
-        wrong = [check for check in undone if check.status not in (Status.UNFINISHED, Status.BLOCKED)]
-        return next(iter(wrong or undone), None)
+        """The check to look at first."""
+        return first_open(self.checks)
 
 
 @dataclass(frozen=True)
@@ -90,3 +107,32 @@ class Report:
     @property
     def passed(self) -> int:
         return sum(result.status is Status.PASSED for result in self.exercises)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A known mistake in the kill matrix: what sees it, and what looks alike yet says something else."""
+
+    name: str
+    caught_by: tuple[str, ...]
+    same_as: tuple[str, ...]
+    hang_is_marked: bool
+
+    @property
+    def good(self) -> bool:
+        return bool(self.caught_by) and not self.same_as and self.hang_is_marked
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The kill matrix of one exercise. `refused` maps an equivalent to the checks that it fails."""
+
+    exercise: str
+    seed: int
+    mistakes: tuple[Row, ...]
+    refused: dict[str, tuple[str, ...]]
+    equivalents: int
+
+    @property
+    def good(self) -> bool:
+        return all(row.good for row in self.mistakes) and not self.refused

@@ -1,71 +1,135 @@
-"""From what a check saw to a verdict. Pure: records in, records out."""
+"""From what a check saw to a verdict and its words. Pure: records in, records out.
+
+Runs are compared once, into findings. What a finding says is written once, when it is known what explains it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grader.course.catalogue import Check, Exercise
+from grader.course.exercise import Check, Exercise, Mistake
 from grader.course.outline import Outline
-from grader.judge.compare import first_difference
-from grader.judge.picture import picture
-from grader.judge.results import CheckResult, ExerciseResult, Status
+from grader.judge.compare import Departure, first_departure
+from grader.judge.picture import draw
+from grader.judge.results import CheckResult, Difference, Judged, Status, first_open
 from grader.judge.surroundings import explanation
 from grader.protocol.job import OUT_OF_SIGHT
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.values import Array
 from grader.text import shorten
 
+UNSTABLE = "Two runs of your code on the same input gave different results, so something in it is left to chance. "
+STATUSES = {
+    Ending.RETURNED: Status.PASSED,
+    Ending.RAISED: Status.RAISED,
+    Ending.UNFINISHED: Status.UNFINISHED,
+    Ending.FORBIDDEN: Status.FORBIDDEN,
+    Ending.TIMEOUT: Status.TIMEOUT,
+    Ending.CRASHED: Status.CRASHED,
+    Ending.LIMIT: Status.LIMIT,
+}
 
-def judge(
-    exercise: Exercise, file: str, theirs: Outline, reference: SubjectRun, actual: SubjectRun
-) -> list[CheckResult]:
-    """One result per check. If the import failed, or ended the process, its result is the only one."""
+
+@dataclass(frozen=True)
+class Submitted:
+    """The learner's file as the judge needs it: where it is, and what it defines."""
+
+    file: str
+    outline: Outline
+
+    def place_of(self, function: str) -> Place | None:
+        """Where the learner defines a function, or the class that holds a method."""
+        line = self.outline.line_of(function)
+        if line is None and "." in function:
+            line = self.outline.line_of(function.rpartition(".")[0])
+        return None if line is None else Place(self.file, line, function)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check on the learner's code beside the same check on the reference.
+
+    `run` is None where the process had ended before, in the check `ended_in`. `place` is what the learner should
+    look at; `trace` holds the frames of theirs on the way to an error.
+    """
+
+    check: Check
+    status: Status
+    place: Place | None
+    run: CheckRun | None = None
+    departure: Departure | None = None
+    trace: tuple[Place, ...] = ()
+    ended_in: str = ""
+
+
+def compare_runs(
+    exercise: Exercise, submitted: Submitted, reference: SubjectRun, actual: SubjectRun
+) -> tuple[Finding, ...]:
+    """One finding per check. If the import failed, or ended the process, its finding is the only one."""
     runs, expected = actual.by_name(), reference.by_name()
     imported = runs[IMPORT_CHECK]
     if imported.ending is not Ending.RETURNED:
-        return [judge_ending(Check(IMPORT_CHECK, ""), file, theirs, imported)]
-    results = []
-    last = actual.checks[-1]
+        return (_find_ending(Check(IMPORT_CHECK, ""), submitted, imported),)
+    findings = []
     for check in exercise.checks:
         run = runs.get(check.name)
         if run is None:
-            message = f"Not run: the process had ended in `{last.check}`."
-            results.append(CheckResult(check.name, Status.BLOCKED, check.function, message))
+            findings.append(Finding(check, Status.BLOCKED, None, ended_in=actual.checks[-1].check))
         elif run.ending is not Ending.RETURNED:
-            results.append(judge_ending(check, file, theirs, run))
+            findings.append(_find_ending(check, submitted, run))
         else:
-            results.append(_judge_values(check, file, theirs, expected[check.name], run))
-    return results
+            departure = first_departure(expected[check.name], run)
+            status = Status.WRONG if departure else Status.PASSED
+            findings.append(Finding(check, status, submitted.place_of(check.function), run, departure))
+    return tuple(findings)
 
 
-def _judge_values(check: Check, file: str, theirs: Outline, expected: CheckRun, run: CheckRun) -> CheckResult:
-    difference = first_difference(expected, run)
-    if difference is None:
+def _find_ending(check: Check, submitted: Submitted, run: CheckRun) -> Finding:
+    """The finding of a check that did not return."""
+    trace = _learners_places(run.failure.trace if run.failure else (), submitted.file)
+    place = trace[-1] if trace else submitted.place_of(check.function)
+    status = STATUSES[run.ending]
+    if status is Status.UNFINISHED and place and place.file != submitted.file:
+        status = Status.BLOCKED
+    elif status is Status.RAISED and check.name == IMPORT_CHECK and _error(run) in SYNTAX_ERRORS:
+        status = Status.UNREADABLE
+    return Finding(check, status, place, run, trace=trace)
+
+
+def result(
+    finding: Finding, submitted: Submitted, mistakes: Sequence[Mistake] = (), unstable: bool = False
+) -> CheckResult:
+    """The verdict on one check, in words: those of the mistakes that explain it, if any do.
+
+    `unstable` says that a second run saw something else.
+    """
+    check, place = finding.check, finding.place
+    if finding.status is Status.PASSED:
         return CheckResult(check.name, Status.PASSED, check.function)
-    difference = replace(difference, picture=_picture(difference.observation, expected, run))
-    message = f"{shorten(difference.observation)}: {difference.summary}."
-    place = place_of(check.function, file, theirs)
-    return CheckResult(check.name, Status.WRONG, check.function, message, place, difference=difference)
+    message = (UNSTABLE if unstable else "") + _message(finding)
+    if mistakes:
+        words = [mistake.says for mistake in mistakes]
+        if finding.status is Status.WRONG:
+            # A line that raised or hung is more exact than the beginning of the function.
+            place = submitted.place_of(mistakes[0].function) or place
+        elif finding.status is Status.RAISED:
+            words.append(f"({message})")
+        message = "\n".join(words)
+    names = tuple(mistake.name for mistake in mistakes)
+    return CheckResult(check.name, finding.status, check.function, message, place, names, _difference(finding))
 
 
-def _picture(name: str, expected: CheckRun, run: CheckRun) -> tuple[str, ...]:
-    """That of the first differing observation of this name, if it is a tensor."""
-    for wanted, got in zip(expected.observations, run.observations, strict=False):
-        if wanted.name == name and isinstance(wanted.value, Array) and isinstance(got.value, Array):
-            lines = picture(wanted.value, got.value, wanted.tolerance)
-            if lines:
-                return lines
-    return ()
-
-
-def judge_ending(check: Check, file: str, theirs: Outline, run: CheckRun) -> CheckResult:
-    """The verdict on a check that did not return."""
-    failure = run.failure or Failure(("Exception",), "")
-    failure = replace(failure, trace=_learners_places(failure.trace, file))
-    place = failure.trace[-1] if failure.trace else place_of(check.function, file, theirs)
-    status, message = _status_and_message(check, file, run.ending, failure, place)
-    return CheckResult(check.name, status, check.function, message, place)
+def _difference(finding: Finding) -> Difference | None:
+    """With the two matrices as a picture, where it is about two matrices."""
+    departure = finding.departure
+    if departure is None:
+        return None
+    wanted, got = departure.expected, departure.actual
+    if wanted and got and isinstance(wanted.value, Array) and isinstance(got.value, Array):
+        return replace(departure.difference, picture=draw(wanted.value, got.value, wanted.tolerance))
+    return departure.difference
 
 
 def _learners_places(trace: tuple[Place, ...], file: str) -> tuple[Place, ...]:
@@ -75,57 +139,54 @@ def _learners_places(trace: tuple[Place, ...], file: str) -> tuple[Place, ...]:
     return tuple(replace(place, function=shorten(place.function)) for place in ours)
 
 
-def _status_and_message(
-    check: Check, file: str, ending: Ending, failure: Failure, place: Place | None
-) -> tuple[Status, str]:
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
+
+
+def _error(run: CheckRun) -> str:
+    """The type of the error that ended a run."""
+    return shorten(run.failure.types[0]) if run.failure else "Exception"
+
+
+def _message(finding: Finding) -> str:
+    """What is said where no known mistake explains it."""
+    check, place, run = finding.check, finding.place, finding.run
+    if run is None:
+        return f"Not run: the process had ended in `{finding.ended_in}`."
+    if finding.departure:
+        difference = finding.departure.difference
+        return f"{shorten(difference.observation)}: {difference.summary}."
+    failure = run.failure or Failure(("Exception",), "")
     what = shorten(failure.message, 300)
-    match ending:
-        case Ending.UNFINISHED:
-            if place and place.file != file:
-                return (
-                    Status.BLOCKED,
-                    f"Builds on `{place.function}` of {Path(place.file).name}, still to be written.",
-                )
-            return (
-                Status.UNFINISHED,
-                f"`{place.function if place else check.function}` is still to be written.",
-            )
-        case Ending.FORBIDDEN:
+    match finding.status:
+        case Status.BLOCKED if place:
+            return f"Builds on `{place.function}` of {Path(place.file).name}, still to be written."
+        case Status.UNFINISHED:
+            return f"`{place.function if place else check.function}` is still to be written."
+        case Status.FORBIDDEN:
             why = "That is the part you are to write here yourself."
             if what in OUT_OF_SIGHT:
                 why = "Some of torch's parts may not be used here, and what runs there could not be seen."
-            return Status.FORBIDDEN, f"Your code uses `{what}`. {why}"
-        case Ending.TIMEOUT:
-            hung = " It hung on this line." if failure.trace else ""
-            return Status.TIMEOUT, f"The code was stopped: {what}.{hung} Look for a loop that does not end."
-        case Ending.LIMIT:
-            return Status.LIMIT, f"The code was stopped: it {what}."
-        case Ending.CRASHED:
+            return f"Your code uses `{what}`. {why}"
+        case Status.TIMEOUT:
+            hung = " It hung on this line." if finding.trace else ""
+            return f"The code was stopped: {what}.{hung} Look for a loop that does not end."
+        case Status.LIMIT:
+            return f"The code was stopped: it {what}."
+        case Status.CRASHED:
             during = "while your file was imported" if check.name == IMPORT_CHECK else "during this check"
-            return Status.CRASHED, f"The Python process died {during}: {what}."
-    kind = shorten(failure.types[0])
-    if check.name == IMPORT_CHECK and kind in ("SyntaxError", "IndentationError", "TabError"):
-        return Status.UNREADABLE, f"Syntax error: {what}."
-    if not failure.trace:
-        return (
-            Status.RAISED,
-            f"The test cannot go on with what `{check.function}` gave back ({kind}: {what}).",
-        )
+            return f"The Python process died {during}: {what}."
+        case Status.UNREADABLE:
+            return f"Syntax error: {what}."
+    kind = _error(run)
+    if not finding.trace:
+        return f"The test cannot go on with what `{check.function}` gave back ({kind}: {what})."
     said = f"{kind}: {what}" if what else kind
-    return Status.RAISED, "\n".join(filter(None, [said, explanation(kind, what)]))
+    return "\n".join(filter(None, [said, explanation(kind, what)]))
 
 
-def place_of(function: str, file: str, theirs: Outline) -> Place | None:
-    """Where the learner defines a function, or the class that holds a method."""
-    line = theirs.line_of(function)
-    if line is None and "." in function:
-        line = theirs.line_of(function.rpartition(".")[0])
-    return None if line is None else Place(file, line, function)
-
-
-def exercise_status(checks: tuple[CheckResult, ...]) -> Status:
-    """That of the check to look at first; PASSED if there is none such, and never for no checks at all."""
-    if not checks:
+def overall(findings: Sequence[Judged]) -> Status:
+    """That of the finding to look at first; PASSED if there is none such, and never for no findings at all."""
+    if not findings:
         return Status.GRADER_ERROR
-    first = ExerciseResult("", Status.PASSED, 0.0, checks).first_open
+    first = first_open(findings)
     return Status.PASSED if first is None else first.status

@@ -5,17 +5,16 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from grader.course.catalogue import Exercise
-from grader.course.outline import Function, Outline, outline
-from grader.course.parsing import parse
-from grader.learner.submission import Subject, Unreadable
+from grader.course.exercise import Exercise
+from grader.course.outline import Function, Outline, outline, parse
+from grader.learner.submission import Submission, Unreadable
 from grader.text import COMMAND
 
 
-def check_contract(subject: Subject, exercise: Exercise) -> Outline:
+def check_contract(submission: Submission, exercise: Exercise) -> Outline:
     """The outline of the learner's file. Raises `Unreadable` for what keeps it from being graded:
     a syntax error, a missing function, class or method, a signature that is not the exercise's."""
-    source = subject.source
+    source = submission.source
     path = Path(source.path)
     try:
         theirs = outline(source.text)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.course.parsing import parse
+from grader.course.outline import follow_imports
 from grader.protocol.job import Source
 from grader.text import COMMAND
 
@@ -29,7 +28,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Subject:
+class Submission:
     """An exercise file with the files of the same folder that it imports, directly or through others."""
 
     exercise: str
@@ -49,18 +48,14 @@ class Subject:
         return [name for name in self.sources if name != self.exercise]
 
 
-def read_subject(folder: Path, exercise: str) -> Subject:
+def read_submission(folder: Path, exercise: str) -> Submission:
     """Read an exercise and, following its relative imports, everything it needs. Raises `Unreadable`."""
-    sources: dict[str, Source] = {}
-    waiting = [exercise]
-    while waiting:
-        name = waiting.pop(0)
+
+    def read(name: str) -> Source | None:
         path = folder / f"{name}.py"
-        if name in sources or (name != exercise and not path.exists()):
-            continue
-        sources[name] = Source(str(path), read_text(path))
-        waiting += imported_names(sources[name].text)
-    return Subject(exercise, sources)
+        return Source(str(path), read_text(path)) if name == exercise or path.exists() else None
+
+    return Submission(exercise, follow_imports(exercise, read))
 
 
 def read_text(path: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> str:
@@ -92,19 +87,6 @@ def _settled(path: Path, read: Callable[[Path], bytes]) -> bytes:
         if data == before:
             break
     return data
-
-
-def imported_names(text: str) -> list[str]:
-    """Modules of the same folder that a text imports: `from .name import x`, `from . import name`."""
-    try:
-        tree = parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names += [node.module.partition(".")[0]] if node.module else [alias.name for alias in node.names]
-    return names
 
 
 def digest(text: str) -> str:

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from grader.protocol.runs import CheckRun, Ending, Failure, Observation, Place
+from grader.protocol.runs import MAX_ACT, MAX_REFUSED, CheckRun, Ending, Failure, Observation, Place
 from grader.protocol.values import (
     ITEM_SIZES,
     MAX_HEADER,
@@ -34,10 +34,8 @@ from grader.protocol.values import (
 )
 
 MAGIC = b"KATA"
-VERSION = 1
+VERSION = 2
 PREFIX = struct.Struct("<4sBIQ")
-MAX_ATTEMPTS = 20
-MAX_ATTEMPT = 300
 MAX_PLACES = 40
 MAX_LINE = 10**6
 MAX_SECONDS = 10.0**6
@@ -90,7 +88,7 @@ def decode(header: bytes, blob: bytes) -> CheckRun:
                 for name, tolerance, value in document["observations"]
             ),
             failure=_unpack_failure(document["failure"]),
-            attempts=tuple(map(text_of, document["attempts"])),
+            refused=tuple(map(text_of, document["refused"])),
         )
         canonical = _parts(run)
     except Exception as error:  # whatever hostile bytes bring Python to raise
@@ -113,7 +111,7 @@ def _parts(run: CheckRun) -> tuple[bytes, bytes]:
         "seconds": float(run.seconds),
         "observations": observations,
         "failure": _pack_failure(run.failure),
-        "attempts": [attempt[:MAX_ATTEMPT] for attempt in run.attempts[:MAX_ATTEMPTS]],
+        "refused": [act[:MAX_ACT] for act in run.refused[:MAX_REFUSED]],
         "arrays": described,
     }
     text_left, bytes_left, values_left = MAX_HEADER - len(_json(document)), MAX_TENSORS, MAX_VALUES

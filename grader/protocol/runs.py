@@ -9,6 +9,9 @@ from grader.protocol.values import Value
 
 # The pseudo-check under which the import of the subject is reported.
 IMPORT_CHECK = "import"
+# How many refused acts are kept of a check, and how much of each.
+MAX_REFUSED = 20
+MAX_ACT = 300
 
 
 class Ending(StrEnum):
@@ -54,7 +57,7 @@ class Failure:
 class CheckRun:
     """What one probe saw of one subject.
 
-    `attempts`: what the code under test tried to do and is not allowed to, in words: `wrote /x/y (line 12)`.
+    `refused`: what the code under test tried to do and is not allowed to, in words: `wrote /x/y (line 12)`.
     """
 
     check: str
@@ -62,7 +65,7 @@ class CheckRun:
     observations: tuple[Observation, ...] = ()
     failure: Failure | None = None
     seconds: float = 0.0
-    attempts: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
-from grader.course.catalogue import Exercise
+from grader.course.exercise import Exercise
 from grader.judge.results import CheckResult, ExerciseResult, Report, Status
 from grader.protocol.runs import IMPORT_CHECK, Place
 from grader.text import COMMAND, PYTHON, encodable, printable, shorten
@@ -56,7 +56,7 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: in
     passed = sum(check.status is Status.PASSED for check in result.checks)
     if result.status is Status.PASSED:
         page.line(f"{mark} {result.id:<16} {passed} checks passed, {result.seconds:.1f} s", style)
-        _show_attempts(page, result)
+        _show_refused(page, result)
         return
     done = f"{passed} of {len(exercise.checks)} checks passed"
     page.line(f"{mark} {result.id:<16} {WORDS[result.status]}; {done}", style)
@@ -69,7 +69,7 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: in
         _show_check(page, first, result)
         page.line()
         page.line(f"replay  {COMMAND} check {result.id[:4]} --seed {seed}", "dim", 2)
-    _show_attempts(page, result)
+    _show_refused(page, result)
     if result.output.strip():
         page.line()
         page.line("Your code printed:", "dim", 2)
@@ -77,16 +77,16 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: in
             page.line(shorten(line, page.console.width - 4), "dim", 4)
 
 
-def _show_attempts(page: Page, result: ExerciseResult) -> None:
-    if result.attempts:
+def _show_refused(page: Page, result: ExerciseResult) -> None:
+    if result.refused:
         page.line()
         page.line(
             "Your code tried what it may not do while it is graded, or changed what had to be put back:",
             "yellow",
             2,
         )
-        for attempt in result.attempts:
-            page.line(shorten(attempt, 300), "yellow", 4)
+        for act in result.refused:
+            page.line(shorten(act, 300), "yellow", 4)
 
 
 def _show_message(page: Page, message: str, place: Place | None) -> None:

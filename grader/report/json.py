@@ -1,4 +1,4 @@
-"""The report as one JSON document, version 1: the record that other tools read."""
+"""The report as one JSON document, version 2: the record that other tools read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from grader.judge.results import CheckResult, ExerciseResult, Report
 
-VERSION = 1
+VERSION = 2
 
 
 def render(report: Report) -> str:
@@ -37,7 +37,7 @@ def _exercise(result: ExerciseResult) -> dict[str, Any]:
         "line": result.place.line if result.place else None,
         "checks": [_check(check) for check in result.checks],
         "output": result.output,
-        "attempts": list(result.attempts),
+        "refused": list(result.refused),
         "digest": result.digest,
     }
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from grader.grading.matrix import Matrix
+from grader.judge.results import Matrix
 from grader.report.console import Page
 
 

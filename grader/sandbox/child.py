@@ -108,7 +108,7 @@ def _out_of_the_way(channel: int) -> int:
 def _send(channel: int, run: CheckRun, guard: Guard) -> None:
     # The supervisor ends this process as soon as it has the last frame: what was printed goes out before that.
     _flush()
-    run = replace(run, attempts=(*run.attempts, *guard.noted))
+    run = replace(run, refused=(*run.refused, *guard.noted))
     guard.noted.clear()
     data = memoryview(frames.encode(run))
     while data:

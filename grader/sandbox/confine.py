@@ -1,7 +1,7 @@
 """Confine this process before code under test runs in it: every layer of protection that the system offers.
 
 A layer that cannot be put in place is left out, and nothing is said here: what is in force is found out by
-attempting forbidden acts (grader/supervisor/protections.py), never by asking whether a layer was put in place.
+trying forbidden acts (grader/supervisor/protections.py), never by asking whether a layer was put in place.
 """
 
 from __future__ import annotations

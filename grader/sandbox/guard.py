@@ -15,9 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from grader.protocol.frames import MAX_ATTEMPT, MAX_ATTEMPTS
+from grader.protocol.runs import MAX_ACT, MAX_REFUSED
 
-# What the line number takes of an attempt's length, at most.
+# What the line number takes of its length, at most.
 LINE_LENGTH = 40
 # In the repository, what nobody may read who is being graded. The rest of it is open to them anyway.
 HIDDEN = ("solutions", "tutor", ".git", ".grader")
@@ -148,8 +148,8 @@ class Guard:
         raise error(number, f"your code may not {act} while it is graded")
 
     def _note(self, act: str, line: int) -> None:
-        note = f"{act[: MAX_ATTEMPT - LINE_LENGTH]} (line {line})"
-        if note not in self.noted and len(self.noted) < MAX_ATTEMPTS:
+        note = f"{act[: MAX_ACT - LINE_LENGTH]} (line {line})"
+        if note not in self.noted and len(self.noted) < MAX_REFUSED:
             self.noted.append(note)
 
     def _line(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Which protections are in force here: each found by attempting forbidden acts in a throwaway process.
+"""Which protections are in force here: each found by trying forbidden acts in a throwaway process.
 
 No version is read and no capability assumed. Only what was refused is protected against: not what was possible,
 nor what could not be tried. The acts go past Python to the system itself, because Python's own refusals
@@ -28,7 +28,7 @@ FOLDER = Path(__file__).parent / "trials"
 class Trial:
     """A protection to be tried.
 
-    Its name in the line, its probe, what the line says where it is in force, and what is attempted.
+    Its name in the line, its probe, what the line says where it is in force, and what is tried.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Protection:
     in_force: bool
 
 
-def attempt_all(launcher: Launcher, root: Path, reference: Path) -> tuple[Protection, ...]:
+def try_all(launcher: Launcher, root: Path, reference: Path) -> tuple[Protection, ...]:
     """Try each forbidden act once. Takes some hundredths of a second."""
     constants = {
         "OTHER_FILE": str(root / "pyproject.toml"),
@@ -88,7 +88,7 @@ def attempt_all(launcher: Launcher, root: Path, reference: Path) -> tuple[Protec
 def _memory(allocating: CheckRun | None, making_files: CheckRun | None) -> Protection:
     """Two protections that stand for each other: a limit that the system enforces, and the supervisor's look."""
     limited = _possible(allocating) == []
-    polled = any(attempt is not None and attempt.ending is Ending.LIMIT for attempt in (allocating, making_files))
+    polled = any(run is not None and run.ending is Ending.LIMIT for run in (allocating, making_files))
     kinds = [name for name, holds in (("limit", limited), ("poll", polled)) if holds]
     detail = (
         f"allocating {2 * TRIAL_MEMORY // 2**30} GB: {'refused' if limited else 'not refused'}; "
@@ -97,19 +97,19 @@ def _memory(allocating: CheckRun | None, making_files: CheckRun | None) -> Prote
     return Protection("memory", "+".join(kinds) or "no", detail, limited and polled)
 
 
-def _protection(trial: Trial, attempt: CheckRun | None, guarded: bool) -> Protection:
-    possible = _possible(attempt)
+def _protection(trial: Trial, tried: CheckRun | None, guarded: bool) -> Protection:
+    possible = _possible(tried)
     if possible == []:
         return Protection(trial.name, trial.in_force, f"{trial.acts}: refused", True)
     detail = f"{' and '.join(possible)}: possible" if possible else f"{trial.acts}: could not be tried"
     return Protection(trial.name, PYTHON_ONLY if guarded else "no", detail, False)
 
 
-def _possible(attempt: CheckRun | None) -> list[str] | None:
+def _possible(tried: CheckRun | None) -> list[str] | None:
     """The acts that were possible, or None where they could not be tried."""
-    if attempt is None or attempt.ending is not Ending.RETURNED or not attempt.observations:
+    if tried is None or tried.ending is not Ending.RETURNED or not tried.observations:
         return None
-    value = attempt.observations[0].value
+    value = tried.observations[0].value
     return [str(act) for act in value] if isinstance(value, list) else None
 
 

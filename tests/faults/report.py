@@ -22,7 +22,7 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
-from grader.grading.variants import limits_after
+from grader.grading.bench import limits_after
 from grader.judge.results import Status
 from grader.protocol.layers import WITHOUT, Layer
 from grader.protocol.runs import SubjectRun

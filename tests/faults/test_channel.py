@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.course.catalogue import Exercise
+from grader.course.exercise import Exercise
 from grader.course.outline import outline
 from grader.judge.compare import same_run
 from grader.judge.diagnosis import diagnose
 from grader.judge.results import ExerciseResult, Report, Status
-from grader.judge.verdict import exercise_status, judge
+from grader.judge.verdict import Submitted, compare_runs, overall, result
 from grader.learner.history import Store
 from grader.protocol import frames
 from grader.protocol.runs import CheckRun, SubjectRun
@@ -48,7 +48,7 @@ from tests.faults.harness.mutations import (
 )
 from tests.mini import SOLUTION, reader
 
-OUTLINE = outline(SOLUTION)
+SUBMITTED = Submitted(FILE, outline(SOLUTION))
 # What moves a cursor, hides text or turns it round, and what no terminal can encode.
 UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MUTATED_FRAMES = 10_000
@@ -87,18 +87,20 @@ class Course:
 
     def _judge(self, run: CheckRun) -> None:
         actual = SubjectRun((IMPORTED, run))
-        checks = tuple(judge(self.exercise, FILE, OUTLINE, EXPECTED, actual))
+        findings = compare_runs(self.exercise, SUBMITTED, EXPECTED, actual)
+        checks = tuple(result(finding, SUBMITTED) for finding in findings)
         assert Status.PASSED not in {check.status for check in checks}
         assert {Path(check.place.file).parent for check in checks if check.place} <= {FOLDER}
-        diagnose(self.exercise, EXPECTED, actual, lambda sets, _: [SubjectRun((IMPORTED, WRONG)) for _ in sets])
+        wrong = SubjectRun((IMPORTED, WRONG))
+        diagnose(self.exercise, findings, EXPECTED, lambda sets, _: [wrong for _ in sets])
         # Code whose answers vary is noticed by comparing two of its own runs.
         assert same_run(run, run)
         same_run(run, WRONG)
-        result = ExerciseResult(self.exercise.id, exercise_status(checks), 0.5, checks, attempts=run.attempts)
-        self._show(result)
-        self.store.finish(self.attempt, result)
+        graded = ExerciseResult(self.exercise.id, overall(findings), 0.5, checks, refused=run.refused)
+        self._show(graded)
+        self.store.finish(self.attempt, graded)
         assert self.store.problem == ""
-        self.seen[result.status] += 1
+        self.seen[graded.status] += 1
 
     def _show(self, result: ExerciseResult) -> None:
         written = self.page.console.file = StringIO()
@@ -107,7 +109,7 @@ class Course:
         assert not UNSAFE.search(text) and len(text) < 5000
         report = Report(17, "exercises", {}, (result,), 1)
         document = json.loads(jsonformat.render(report))
-        assert document["passed"] == 0 and document["exercises"][0]["attempts"] == list(result.attempts)
+        assert document["passed"] == 0 and document["exercises"][0]["refused"] == list(result.refused)
         suites = ElementTree.fromstring(junit.render(report))
         assert len(suites.findall(".//testcase")) == len(suites.findall(".//*[@type]")) == len(result.checks)
 

@@ -85,5 +85,5 @@ def test_a_fault_that_is_not_survived_is_noticed(tmp_path_factory: pytest.TempPa
     assert [outcome.problem for outcome in run.outcomes] == [
         "the verdict is passed",
         "nothing is said of 'no such words'",
-        "no attempt to send a signal is reported",
+        "that it tried to send a signal is not reported",
     ]

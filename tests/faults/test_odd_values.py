@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from grader.judge.compare import compare, show
-from grader.judge.picture import picture
+from grader.judge.compare import compare
+from grader.judge.picture import draw
 from grader.judge.results import ExerciseResult, Status
+from grader.judge.wording import show
 from grader.protocol.runs import Observation
 from grader.protocol.values import Array, Opaque, Raised
 from tests.mini import SOLUTION
@@ -98,9 +99,9 @@ def test_the_name_of_a_type_is_shortened_wherever_it_is_said() -> None:
 
 def test_a_picture_is_of_a_tensor_that_has_values_and_one_type() -> None:
     empty = Array("float32", (3, 0, 4), b"")
-    assert picture(empty, empty, 1e-5) == ()
+    assert draw(empty, empty, 1e-5) == ()
     one, other = (Array(dtype, (2, 2), bytes(range(16))) for dtype in ("float32", "int32"))
-    assert picture(one, other, 1e-5) == ()
+    assert draw(one, other, 1e-5) == ()
     endless = np.array([[np.inf, 0], [0, 0]], dtype="float32")
-    lines = picture(Array("float32", (2, 2), bytes(16)), Array("float32", (2, 2), endless.tobytes()), 1e-5)
+    lines = draw(Array("float32", (2, 2), bytes(16)), Array("float32", (2, 2), endless.tobytes()), 1e-5)
     assert lines[1].rstrip().endswith("██")

@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from grader.course.catalogue import Exercise
+from grader.course.exercise import Exercise
+from grader.course.variants import variant_sources
+from grader.grading.bench import job_for
 from grader.grading.session import Session
-from grader.grading.variants import job_for, variant_sources
 from grader.grading.worker import Worker
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Store
-from grader.learner.submission import read_subject
+from grader.learner.submission import read_submission
 from grader.protocol.job import Limits
 from grader.protocol.scratch import remove_tree
 from grader.supervisor import launcher
@@ -103,7 +104,7 @@ def test_of_many_saves_the_last_one_is_shown(
     worker.grade(exercise)
     assert worker.wait(120)
     assert shown[-1].status is Status.PASSED
-    assert shown[-1].digest == read_subject(repository / "exercises", exercise.id).digest
+    assert shown[-1].digest == read_submission(repository / "exercises", exercise.id).digest
 
 
 def test_a_save_that_nobody_announced_is_not_overlooked(

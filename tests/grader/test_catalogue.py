@@ -87,13 +87,13 @@ def test_a_folder_without_exercises_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", [ID, "ex00", "0", "00", f"exercises/{ID}.py"])
 def test_an_exercise_may_be_named_in_several_ways(repository: Path, word: str) -> None:
-    assert [exercise.id for exercise in choose(load(repository), [word])] == [ID]
+    assert [exercise.id for exercise in choose(repository, [word])] == [ID]
 
 
 @pytest.mark.parametrize("word", ["ex99", "99", "mini", "", "ex0"])
 def test_an_unknown_exercise_is_named(repository: Path, word: str) -> None:
     with pytest.raises(UsageError, match="There is no exercise"):
-        choose(load(repository), [word])
+        choose(repository, [word])
 
 
 def test_a_check_knows_what_it_is_about(repository: Path) -> None:

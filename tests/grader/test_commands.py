@@ -63,7 +63,7 @@ def test_the_reference_passes_and_says_so_in_json(command: Command, checkout: Pa
     done = command("check", "--all", "--on", "solutions", "--format", "json", "--seed", "17")
     assert done.returncode == 0
     report = json.loads(done.stdout)
-    assert report["version"] == 1
+    assert report["version"] == 2
     assert report["seed"] == 17
     assert report["passed"] == report["total"] == len(catalogue.load(checkout))
     assert set(report["protections"]) == {"files", "network", "processes", "reference-hidden", "memory"}

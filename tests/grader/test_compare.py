@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from grader.judge.compare import compare, first_difference, numbers, same_run
+from grader.judge.compare import compare, first_departure, same_run
+from grader.judge.numbers import numbers
 from grader.protocol.runs import CheckRun, Ending, Observation
 from grader.protocol.values import Array, Raised
 from grader.sandbox.observe import Observe, freeze
@@ -137,7 +138,7 @@ def test_an_observation_is_a_copy() -> None:
 def test_a_missing_or_surplus_observation_is_a_difference() -> None:
     one, two = Observation("a", 1), Observation("b", 2)
     both = CheckRun("t", Ending.RETURNED, (one, two))
-    assert first_difference(both, CheckRun("t", Ending.RETURNED, (one,))) is not None
-    assert first_difference(CheckRun("t", Ending.RETURNED, (one,)), both) is not None
-    assert first_difference(both, CheckRun("t", Ending.RETURNED, (two, one))) is not None
+    assert first_departure(both, CheckRun("t", Ending.RETURNED, (one,))) is not None
+    assert first_departure(CheckRun("t", Ending.RETURNED, (one,)), both) is not None
+    assert first_departure(both, CheckRun("t", Ending.RETURNED, (two, one))) is not None
     assert same_run(both, CheckRun("t", Ending.RETURNED, (one, two)))

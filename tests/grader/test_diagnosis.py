@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from grader.course.catalogue import Exercise
-from grader.course.tutor_file import Mistake
-from grader.judge.diagnosis import diagnose
-from grader.protocol.runs import CheckRun, Ending, Failure, Observation, SubjectRun
+from grader.course.exercise import Exercise, Mistake
+from grader.course.outline import outline
+from grader.judge.diagnosis import RunMistakes, diagnose
+from grader.judge.verdict import Submitted, compare_runs
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, SubjectRun
 
 
 def run(**values: int) -> SubjectRun:
@@ -18,6 +19,16 @@ def run(**values: int) -> SubjectRun:
         CheckRun(f"test_{name}", Ending.RETURNED, (Observation("value", value),)) for name, value in values.items()
     )
     return SubjectRun(checks)
+
+
+def diagnosed(
+    exercise: Exercise, reference: SubjectRun, actual: SubjectRun, run_mistakes: RunMistakes
+) -> dict[str, tuple[Mistake, ...]]:
+    """As for a learner's file that could be imported."""
+    imported = CheckRun(IMPORT_CHECK, Ending.RETURNED)
+    submitted = Submitted("x.py", outline(""))
+    findings = compare_runs(exercise, submitted, reference, SubjectRun((imported, *actual.checks)))
+    return diagnose(exercise, findings, reference, run_mistakes)
 
 
 RIGHT = {"double": 0, "total": 0, "counter": 0}
@@ -31,7 +42,7 @@ def explain(exercise: Exercise, known: dict[str, dict[str, int]], actual: dict[s
     mistakes = tuple(Mistake(name, "double", "return x * 2", "?", name.partition(":")[2] or name) for name in known)
     made_up = Exercise(**{**exercise.__dict__, "mistakes": mistakes})
 
-    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: tuple[str, ...]) -> list[SubjectRun | None]:
+    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: Sequence[str]) -> list[SubjectRun | None]:
         runs: list[SubjectRun | None] = []
         for candidate in candidates:
             values = dict(RIGHT)
@@ -41,7 +52,7 @@ def explain(exercise: Exercise, known: dict[str, dict[str, int]], actual: dict[s
             runs.append(run(**{name: value for name, value in values.items() if f"test_{name}" in names}))
         return runs
 
-    found = diagnose(made_up, run(**RIGHT), run(**{**RIGHT, **actual}), run_mistakes)
+    found = diagnosed(made_up, run(**RIGHT), run(**{**RIGHT, **actual}), run_mistakes)
     return {check: [mistake.name for mistake in mistakes] for check, mistakes in found.items()}
 
 
@@ -98,8 +109,8 @@ def test_an_error_is_explained_only_by_the_same_error(
     mistake = Mistake("a", "double", "return x * 2", "?", "says")
     made_up = Exercise(**{**exercise.__dict__, "mistakes": (mistake,)})
 
-    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: tuple[str, ...]) -> list[SubjectRun | None]:
+    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: Sequence[str]) -> list[SubjectRun | None]:
         return [raised("index 3") for _ in candidates]
 
-    found = diagnose(made_up, run(double=0), raised(message), run_mistakes)
+    found = diagnosed(made_up, run(double=0), raised(message), run_mistakes)
     assert [mistake.name for mistake in found.get("test_double", ())] == expected

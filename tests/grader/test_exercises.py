@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from grader.course import catalogue
-from grader.grading.matrix import matrix
+from grader.grading.matrix import run_matrix
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.start import start_launcher
 from tests.mini import ROOT
@@ -28,13 +28,13 @@ def processes() -> Iterator[Launcher]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_mistake_is_seen_and_told_apart(name: str, processes: Launcher) -> None:
-    result = matrix(replace(EXERCISES[name], equivalents=()), processes, SEED)
+    result = run_matrix(replace(EXERCISES[name], equivalents=()), processes, SEED)
     assert [row for row in result.mistakes if not row.good] == []
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_equivalent_passes(name: str, processes: Launcher) -> None:
-    result = matrix(replace(EXERCISES[name], mistakes=()), processes, SEED)
+    result = run_matrix(replace(EXERCISES[name], mistakes=()), processes, SEED)
     assert result.refused == {}
     assert result.equivalents > 0
 

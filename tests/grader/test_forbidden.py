@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from grader.course import catalogue
-from grader.grading.variants import job_for, variant_sources
+from grader.course.variants import variant_sources
+from grader.grading.bench import job_for
 from grader.protocol.job import Limits, Source
 from grader.protocol.runs import Ending
 from grader.supervisor.start import start_launcher

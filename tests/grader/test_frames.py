@@ -137,9 +137,9 @@ def test_a_frame_cut_anywhere_is_refused(run: CheckRun) -> None:
         (RETURNED, b",0.0001,", b",NaN,"),
         (RETURNED, b",0.0001,", b",1.5,"),
         (RETURNED, b",0.0001,", b",-1.0,"),
-        (RETURNED, b'"attempts":[', b'"attempts":[' + b'"x",' * 19),
-        (RETURNED, b'"attempts":[', b'"attempts":["' + b"x" * 301 + b'",'),
-        (RETURNED, b'"attempts":[', b'"attempts":[7,'),
+        (RETURNED, b'"refused":[', b'"refused":[' + b'"x",' * 19),
+        (RETURNED, b'"refused":[', b'"refused":["' + b"x" * 301 + b'",'),
+        (RETURNED, b'"refused":[', b'"refused":[7,'),
         (RAISED, b'"raised"', b'"returned"'),
         (RAISED, b'"raised"', b'"timeout"'),
         (RAISED, b'"raised"', b'"crashed"'),
@@ -230,9 +230,9 @@ def test_long_words_are_cut_and_the_innermost_lines_kept() -> None:
         Ending.RAISED,
         (Observation("raised", Raised(("E" * 5000,), "m" * 50_000)), Observation("object", Opaque("o" * 5000))),
         failure,
-        attempts=("a" * 5000,) * 50,
+        refused=("a" * 5000,) * 50,
     )
     got = sent(run)
     assert got and got.failure and got.failure.trace[-1].line == 99
-    assert len(got.attempts) == 20 and set(map(len, got.attempts)) == {300}
+    assert len(got.refused) == 20 and set(map(len, got.refused)) == {300}
     assert len(encode(run)) < 50_000

@@ -218,7 +218,7 @@ def test_habits_change_nothing(grade: Grade, habit: str) -> None:
     body = "return x * 2"
     result = grade(SOLUTION.replace(body, textwrap.indent(f"{habit}\n{body}", "    ").strip()))
     assert result.status is Status.PASSED, result.first_open
-    assert result.attempts == ()
+    assert result.refused == ()
 
 
 @pytest.mark.slow
@@ -226,4 +226,4 @@ def test_habits_change_nothing(grade: Grade, habit: str) -> None:
 def test_nor_do_they_at_import(grade: Grade, habit: str) -> None:
     result = grade(f"{SOLUTION}\nx = torch.ones(2, 3)\n{habit}\n")
     assert result.status is Status.PASSED, result.first_open
-    assert result.attempts == ()
+    assert result.refused == ()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from grader.course.parsing import parse
+from grader.course.outline import parse
 
 TEXT = "\n".join(f"def f{number}(x):\n    return [x, (x, {{x: [x + 1]}})]" for number in range(40))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from grader.judge.picture import picture
+from grader.judge.picture import draw
 from grader.protocol.values import Array
 from grader.sandbox.observe import freeze
 
@@ -12,7 +12,7 @@ from grader.sandbox.observe import freeze
 def drawn(expected: torch.Tensor, actual: torch.Tensor) -> list[str]:
     one, other = freeze(expected), freeze(actual)
     assert isinstance(one, Array) and isinstance(other, Array)
-    return list(picture(one, other, 1e-5))
+    return list(draw(one, other, 1e-5))
 
 
 def test_a_triangle_is_seen() -> None:

@@ -16,7 +16,7 @@ from grader.protocol.job import Job
 from grader.protocol.layers import WITHOUT
 from grader.protocol.runs import CheckRun, Ending, Failure, Observation, SubjectRun
 from grader.supervisor.launcher import Launcher
-from grader.supervisor.protections import Protection, as_line, attempt_all, require_all
+from grader.supervisor.protections import Protection, as_line, require_all, try_all
 from grader.supervisor.start import start_launcher
 from tests.mini import ROOT
 
@@ -40,7 +40,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *runs: CheckRun) -> tuple[Protectio
         return SubjectRun(runs)
 
     monkeypatch.setattr(grader.supervisor.protections, "run", run)
-    return attempt_all(None, Path(), Path())  # type: ignore[arg-type]
+    return try_all(None, Path(), Path())  # type: ignore[arg-type]
 
 
 def returned(check: str, *possible: str) -> CheckRun:
@@ -62,14 +62,14 @@ def started_without(monkeypatch: pytest.MonkeyPatch, layers: str) -> Iterator[La
 
 
 def test_every_act_is_really_tried(subject_processes: Launcher) -> None:
-    for protection in attempt_all(subject_processes, ROOT, REFERENCE):
+    for protection in try_all(subject_processes, ROOT, REFERENCE):
         assert "could not be tried" not in protection.detail
         assert "refused" in protection.detail or "possible" in protection.detail
 
 
 @on_linux
 def test_all_of_them_are_in_force_here(subject_processes: Launcher) -> None:
-    protections = attempt_all(subject_processes, ROOT, REFERENCE)
+    protections = try_all(subject_processes, ROOT, REFERENCE)
     assert values(protections) == ALL
     require_all(protections)
 
@@ -91,7 +91,7 @@ def test_what_is_left_out_is_found_missing(
     monkeypatch: pytest.MonkeyPatch, layers: str, otherwise: dict[str, str]
 ) -> None:
     with started_without(monkeypatch, layers) as processes:
-        protections = attempt_all(processes, ROOT, REFERENCE)
+        protections = try_all(processes, ROOT, REFERENCE)
     assert values(protections) == ALL | otherwise
     if otherwise:
         with pytest.raises(GraderError) as refusal:

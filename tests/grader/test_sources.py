@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.learner.submission import MAX_BYTES, Unreadable, digest, read_subject, read_text
+from grader.learner.submission import MAX_BYTES, Unreadable, digest, read_submission, read_text
 
 
 def test_a_text_that_is_still_being_written_is_waited_for(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_what_is_imported_comes_along(tmp_path: Path) -> None:
     }
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
-    subject = read_subject(tmp_path, "ex02_c")
+    subject = read_submission(tmp_path, "ex02_c")
     assert set(subject.sources) == {"ex02_c", "ex01_b", "ex00_a", "helpers"}
     assert subject.source.text == texts["ex02_c"]
     assert set(subject.imported) == {"ex01_b", "ex00_a", "helpers"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.commands.small import drifted, write_stubs
+from grader.commands.authors import drifted, write_stubs
 from grader.course import catalogue
 from grader.course.outline import outline
 from grader.course.stubs import derive_stub

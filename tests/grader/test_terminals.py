@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import pytest
 
 from grader.course import catalogue
-from grader.course.catalogue import Exercise
+from grader.course.exercise import Exercise
 from grader.judge.results import CheckResult, Difference, ExerciseResult, Report, Status
 from grader.protocol.runs import Place
 from grader.report import json as jsonformat

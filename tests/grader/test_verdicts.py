@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.course.catalogue import Exercise, load
+from grader.course.catalogue import load
+from grader.course.exercise import Exercise
 from grader.grading.session import Session
 from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.learner.history import Store
@@ -327,7 +328,7 @@ def test_starting_a_process_is_over_a_limit_and_reported(grade: Grade) -> None:
     result = grade(text)
     assert result.status is Status.LIMIT
     assert "start another process" in first(result).message
-    assert result.attempts == (f"start another process (line {line_of(text, 'Popen')})",)
+    assert result.refused == (f"start another process (line {line_of(text, 'Popen')})",)
 
 
 def test_nothing_is_left_in_the_temporary_folder(

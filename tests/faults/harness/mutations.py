@@ -59,7 +59,7 @@ RIGHT = tuple(CheckRun(name, Ending.RETURNED, observations(random.Random(name)))
 EXPECTED = SubjectRun((IMPORTED, *RIGHT))
 # All but the last as expected, so that each of them is compared with what is put in its place.
 LAST = Observation("last", tensor(random.Random("wrong"), "float64", 3, 4))
-WRONG = replace(RIGHT[0], observations=(*RIGHT[0].observations[:-1], LAST), seconds=0.25, attempts=("wrote x",))
+WRONG = replace(RIGHT[0], observations=(*RIGHT[0].observations[:-1], LAST), seconds=0.25, refused=("wrote x",))
 RUNS = (
     WRONG,
     CheckRun(CHECKS[0], Ending.UNFINISHED, (), failure("NotImplementedError", "RuntimeError")),

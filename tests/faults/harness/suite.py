@@ -244,9 +244,9 @@ def _outcome(case: Case, result: dict[str, Any], guarded: bool) -> Outcome:
         problems.append(f"the verdict is {status}")
     elif status != "passed" and case.place is not Place.AFTER and case.fault.says not in message:
         problems.append(f"nothing is said of {case.fault.says!r}")
-    wanted = case.fault.attempt
-    if wanted and guarded and status != "crashed" and not any(wanted in attempt for attempt in result["attempts"]):
-        problems.append(f"no attempt to {wanted} is reported")
+    wanted = case.fault.refused
+    if wanted and guarded and status != "crashed" and not any(wanted in act for act in result["refused"]):
+        problems.append(f"that it tried to {wanted} is not reported")
     if any(ord(character) < 32 and character != "\n" for character in message):
         problems.append("a control character is in the message")
     return Outcome(case, status, message, float(result["seconds"]), "; ".join(problems))

@@ -42,7 +42,7 @@ class Fault:
     """`code` is what happens at the place; `result` what `double` returns, `x * 2` where the code is right.
 
     `verdicts` are those at import, in a call and after it: names separated by `|`, or an empty text where the
-    fault cannot happen there. `says` has to be in the message; `attempt` among the reported attempts.
+    fault cannot happen there. `says` has to be in the message; `refused` among the refused acts.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Fault:
     code: str
     verdicts: tuple[str, str, str]
     says: str = ""
-    attempt: str = ""
+    refused: str = ""
     result: str = "x * 2"
 
     def verdict(self, place: Place) -> frozenset[str]:
@@ -69,10 +69,10 @@ NEVER = ("wrong", "wrong", "wrong")
 
 
 def tampering(
-    name: str, code: str, verdicts: tuple[str, str, str] = NEVER, says: str = "", attempt: str = ""
+    name: str, code: str, verdicts: tuple[str, str, str] = NEVER, says: str = "", refused: str = ""
 ) -> Fault:
     """Wrong code that wants to be taken for right."""
-    return Fault(name, Kind.FORGERY, code, verdicts, says, attempt, WRONG)
+    return Fault(name, Kind.FORGERY, code, verdicts, says, refused, WRONG)
 
 
 def value(name: str, result: str, says: str = "") -> Fault:
@@ -455,8 +455,8 @@ FORGERY = (
     ),
     tampering(
         "patches the comparison and the verdict",
-        "import grader.judge.compare as c, grader.judge.verdict as v\nc.first_difference = lambda *a: None\n"
-        "v.judge = v.exercise_status = lambda *a: 'passed'",
+        "import grader.judge.compare as c, grader.judge.verdict as v\nc.first_departure = lambda *a: None\n"
+        "v.compare_runs = v.overall = lambda *a: 'passed'",
         ("raised|wrong",) * 3,
     ),
     tampering(

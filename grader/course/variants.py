@@ -1,23 +1,36 @@
-"""Which checks can a change of the solution be seen in? Those that run what was changed, and no other.
-
-Found out as everything here: by running a variant. In this one a function ends at its first line, whatever it was
-called for, and every check that no longer sees what the reference shows runs that function.
-"""
+"""Other versions of a solution: with mistakes or equivalents in it, or with a function that ends at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from grader.course.catalogue import Exercise
+from grader.course.exercise import Edit, Exercise
 from grader.course.outline import Function, body_after_docstring
-from grader.course.tutor_file import Edit
 from grader.protocol.job import Source
 
 # Not an `Exception`: neither a solution nor `observe.outcome` catches it.
 ENDS = 'raise BaseException("reached")'
 
-Reach = Mapping[str, frozenset[str]]
-"""The names of the checks that run a function, for each function of the solution."""
+
+def variant_sources(exercise: Exercise, *edits: Edit) -> dict[str, Source]:
+    """The solution's sources with these edits applied, one after the other.
+
+    Raises ValueError where an edit's place is no longer there once, because another edit changed it.
+    """
+    text = exercise.solution.text
+    for edit in edits:
+        if text.count(edit.find) != 1:
+            raise ValueError(f"{edit.name} does not go together with the edits before it")
+        text = text.replace(edit.find, edit.replacement)
+    return {**exercise.imported, exercise.id: Source(exercise.solution.path, text)}
+
+
+def combined_sources(exercise: Exercise, edits: Sequence[Edit]) -> dict[str, Source] | None:
+    """The sources with all these edits, or None where they exclude each other."""
+    try:
+        return variant_sources(exercise, *edits)
+    except ValueError:
+        return None
 
 
 def cut_short(exercise: Exercise) -> dict[str, dict[str, Source]]:
@@ -30,12 +43,6 @@ def cut_short(exercise: Exercise) -> dict[str, dict[str, Source]]:
         text = "\n".join([*lines[: first - 1], indent_of(function) + ENDS, *lines[first - 1 :]])
         variants[name] = {**exercise.imported, exercise.id: Source(solution.path, text)}
     return variants
-
-
-def checks_that_see(edit: Edit, exercise: Exercise, reach: Reach) -> tuple[str, ...]:
-    """The checks in which this edit can show: all of them, unless it lies within the body of a function."""
-    name = edited_function(edit, exercise)
-    return tuple(check.name for check in exercise.checks if not name or check.name in reach[name])
 
 
 def edited_function(edit: Edit, exercise: Exercise) -> str:

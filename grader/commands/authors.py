@@ -1,0 +1,72 @@
+"""What authors use: derive the stubs, run the kill matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from grader.course.exercise import Exercise
+from grader.grading.matrix import run_matrix
+from grader.judge.results import Matrix
+from grader.learner.contract import check_contract
+from grader.learner.history import Store
+from grader.learner.replace import replace_keeping
+from grader.learner.submission import Unreadable, read_submission, read_text
+from grader.supervisor.launcher import Launcher
+from grader.text import COMMAND
+
+
+def matrices(exercises: Sequence[Exercise], launcher: Launcher, seed: int) -> Iterator[Matrix]:
+    """The kill matrix of each exercise, as it is there."""
+    for exercise in exercises:
+        yield run_matrix(exercise, launcher, seed)
+
+
+def drifted(exercises: tuple[Exercise, ...], folder: Path) -> list[str]:
+    """Where an exercise no longer follows from its solution.
+
+    An untouched stub has to be the derived text, to the letter. One that a learner has begun has to offer the
+    same names with the same parameters.
+    """
+    problems = []
+    for exercise in exercises:
+        try:
+            submission = read_submission(folder, exercise.id)
+            theirs = check_contract(submission, exercise)
+        except Unreadable as problem:
+            problems.append(f"{exercise.file_name}: {problem}")
+            continue
+        untouched = set(theirs.stubs()) >= set(exercise.hints)
+        if untouched and submission.source.text != exercise.stub:
+            line = _first_differing_line(submission.source.text, exercise.stub)
+            problems.append(
+                f"{exercise.file_name}:{line} is not what its solution gives; `{COMMAND} stubs` writes it anew"
+            )
+    known = {exercise.id for exercise in exercises}
+    strays = sorted(path.name for path in folder.glob("ex[0-9][0-9]_*.py") if path.stem not in known)
+    return [*problems, *(f"{name} belongs to no solution" for name in strays)]
+
+
+def _first_differing_line(one: str, other: str) -> int:
+    ours, theirs = one.splitlines(), other.splitlines()
+    for number, (a, b) in enumerate(zip(ours, theirs, strict=False), 1):
+        if a != b:
+            return number
+    return min(len(ours), len(theirs)) + 1
+
+
+def write_stubs(exercises: tuple[Exercise, ...], folder: Path, store: Store) -> Iterator[str]:
+    """Write every stub that differs from the derived one, keeping what stood there."""
+    written = 0
+    for exercise in exercises:
+        path = folder / exercise.file_name
+        try:
+            if read_text(path) == exercise.stub:
+                continue
+        except Unreadable:
+            pass
+        kept = replace_keeping(path, exercise.stub, store, "before stubs")
+        written += 1
+        yield f"wrote {path.name}" + (f"; what stood there is number {kept} in the history" if kept else "")
+    if not written:
+        yield "Every stub follows from its solution; nothing was written."

@@ -1,0 +1,105 @@
+"""Grade exercises, show the verdicts as they come, and turn them into an exit code."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from grader.bootstrap import EXERCISES, ROOT
+from grader.commands.opened import opened_launcher, opened_store, tried_protections
+from grader.course.catalogue import exercise_ids, find, load, with_imported
+from grader.course.exercise import Exercise
+from grader.errors import UsageError
+from grader.grading.session import Session
+from grader.judge.results import ExerciseResult, Report, Status
+from grader.learner.history import Store
+from grader.report import json, junit
+from grader.report.console import Page, show_result, show_summary
+from grader.supervisor.protections import Protection, as_line, require_all
+from grader.text import COMMAND, printable
+
+
+def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict: bool, in_order: bool) -> int:
+    """Grade the named exercises, or all; `in_order` up to the first that is not done. Returns the exit code.
+
+    `format` is text, json or junit.
+
+    Raises `UsageError` for a folder or a name that is none, `GraderError` where `strict` wants more protection.
+    """
+    folder = on.resolve()
+    check_folder(folder)
+    ids = exercise_ids(ROOT)
+    wanted = find(ids, names) if names else list(ids)
+    chosen_seed = drawn(seed)
+    if format == "text":
+        print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
+    with opened_launcher(chosen_seed) as launcher, opened_store() as store, tried_protections(launcher) as trial:
+        exercises = {exercise.id: exercise for exercise in load(ROOT, with_imported(ROOT, wanted))}
+        if strict:
+            require_all(trial.result())
+        kept_in = store if folder == EXERCISES else None
+        session = Session(tuple(exercises.values()), folder, chosen_seed, launcher, kept_in)
+        results = session.grade_in_order() if in_order else session.grade_all([exercises[name] for name in wanted])
+        graded = show_as_they_come(results, exercises, chosen_seed) if format == "text" else list(results)
+        protections = trial.result()
+        report = Report(
+            seed=chosen_seed,
+            folder=str(folder),
+            protections={protection.name: protection.value for protection in protections},
+            exercises=tuple(graded),
+            total=len(ids),
+            notices=tuple(notices(kept_in, protections)),
+        )
+    if format == "json":
+        sys.stdout.write(json.render(report))
+    elif format == "junit":
+        sys.stdout.write(junit.render(report))
+    else:
+        show_summary(Page(), report, exercises, folder, in_order)
+    return exit_code(report)
+
+
+def notices(kept_in: Store | None, protections: Sequence[Protection]) -> Iterable[str]:
+    """What is to be said beside the verdicts."""
+    if kept_in and kept_in.problem:
+        yield f"Your progress could not be stored ({kept_in.problem}). The verdicts stand."
+    if not all(protection.in_force for protection in protections):
+        line = as_line({protection.name: protection.value for protection in protections})
+        yield f"{line} ({COMMAND} doctor says more)"
+
+
+def exit_code(report: Report) -> int:
+    """0 if all that was asked for passed, 1 if not, 3 if the grader itself failed."""
+    statuses = {result.status for result in report.exercises}
+    if Status.GRADER_ERROR in statuses:
+        return 3
+    return 0 if statuses == {Status.PASSED} else 1
+
+
+def check_folder(folder: Path) -> None:
+    """Raises `UsageError` unless the folder holds exercise files."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.")
+    if not any(folder.glob("ex[0-9][0-9]_*.py")):
+        raise UsageError(f"The folder {folder} holds no exercise (no file named like ex00_….py).")
+
+
+def show_as_they_come(
+    results: Iterable[ExerciseResult], exercises: dict[str, Exercise], seed: int
+) -> list[ExerciseResult]:
+    page = Page()
+    shown: list[ExerciseResult] = []
+    for result in results:
+        if shown and {shown[-1].status, result.status} != {Status.PASSED}:
+            page.line()
+        show_result(page, result, exercises[result.id], seed)
+        shown.append(result)
+    return shown
+
+
+def drawn(seed: int | None) -> int:
+    """The asked-for seed, or a new one: nobody can learn the tests' inputs by heart."""
+    return secrets.randbelow(100_000) if seed is None else seed

@@ -1,0 +1,69 @@
+"""What to do next: the list of exercises, and the next hint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from grader.course.catalogue import choose, exercise_ids
+from grader.course.exercise import Exercise
+from grader.course.outline import outline
+from grader.course.tutor_file import HINTS_PER_FUNCTION
+from grader.errors import UsageError
+from grader.judge.results import Status
+from grader.learner.history import Store
+from grader.learner.submission import Unreadable, read_text
+
+
+def list_lines(exercises: tuple[Exercise, ...], store: Store) -> Iterator[tuple[str, str]]:
+    """A line per exercise, with the verdict of the last attempt, and its colour."""
+    latest = store.latest_graded()
+    for exercise in exercises:
+        attempt = latest.get(exercise.id)
+        status = attempt.status if attempt else None
+        style = {Status.PASSED: "green", None: ""}.get(status, "yellow")
+        verdict = status.value if status else "not begun"
+        yield f"{exercise.id:<16} {exercise.title:<38} {exercise.minutes:>3} min  {verdict}", style
+
+
+def give_hint(root: Path, name: str | None, function: str | None, folder: Path, store: Store) -> list[str]:
+    """The next hint for a function; after the last one, the last one again."""
+    (exercise,) = choose(root, [name or _first_open(exercise_ids(root), store)])
+    wanted = _named_function(exercise, function) if function else _where_stuck(exercise, folder, store)
+    hints = exercise.hints[wanted]
+    given = store.next_hint(exercise.id, wanted, HINTS_PER_FUNCTION)
+    lines = [f"{exercise.id}, {wanted}, hint {given} of {HINTS_PER_FUNCTION}:", "", hints[given - 1], ""]
+    more = "Again for the next one." if given < HINTS_PER_FUNCTION else "That was the last one for this function."
+    return [*lines, more]
+
+
+def _first_open(ids: Sequence[str], store: Store) -> str:
+    latest = store.latest_graded()
+    undone = (name for name in ids if name not in latest or latest[name].status is not Status.PASSED)
+    return next(undone, ids[-1])
+
+
+def _named_function(exercise: Exercise, function: str) -> str:
+    for name in exercise.hints:
+        if function in (name, name.rpartition(".")[2], name.partition(".")[0]):
+            return name
+    raise UsageError(f"{exercise.id} has no function {function!r}. It has: {', '.join(exercise.hints)}.")
+
+
+def _where_stuck(exercise: Exercise, folder: Path, store: Store) -> str:
+    """The function of the first check that went wrong last time, else the first that is not written."""
+    names = list(exercise.hints)
+    try:
+        unwritten = [name for name in outline(read_text(folder / exercise.file_name)).stubs() if name in names]
+    except (Unreadable, SyntaxError, ValueError):
+        unwritten = []
+    attempt = store.latest_graded().get(exercise.id)
+    for check in exercise.checks:
+        status = attempt.checks.get(check.name) if attempt else None
+        if status in (None, Status.PASSED, Status.UNFINISHED, Status.BLOCKED):
+            continue
+        of_it = [name for name in names if name == check.function or name.partition(".")[0] == check.function]
+        written = [name for name in of_it if name not in unwritten]
+        if written:
+            return written[-1]
+    return (unwritten or names)[0]

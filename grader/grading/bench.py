@@ -1,0 +1,175 @@
+"""Run what there is of an exercise on one seed: the reference, a learner's file, known mistakes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+from grader.course.exercise import Edit, Exercise, Mistake
+from grader.course.variants import combined_sources, variant_sources
+from grader.errors import GraderError
+from grader.protocol.job import Job, Limits, Source
+from grader.protocol.runs import Ending, SubjectRun
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.watch import run, run_many
+
+# The reference is ours: this only keeps a broken probe from hanging the grader.
+REFERENCE_SECONDS = 60.0
+WORKERS = min(4, os.cpu_count() or 1)
+
+
+class ReferenceFails(GraderError):
+    """The solution itself does not complete on its own probes: a defect of the exercise."""
+
+
+class Executor(Protocol):
+    """Runs jobs. `one` is for code that is not trusted, and raises `Cancelled` soon after its event is set;
+    `many` is for variants of the reference, which may share a process."""
+
+    def one(self, job: Job, cancelled: threading.Event | None = None) -> SubjectRun: ...
+
+    def many(self, jobs: Sequence[Job]) -> list[SubjectRun]: ...
+
+
+class Processes:
+    """Runs jobs in processes of a launcher."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+
+    def one(self, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
+        return run(self._launcher, job, cancelled)
+
+    def many(self, jobs: Sequence[Job]) -> list[SubjectRun]:
+        """Many to a process: importing a variant takes a millisecond, a process thirty."""
+        batches = [jobs[start::WORKERS] for start in range(min(WORKERS, len(jobs)))]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            done = list(pool.map(lambda batch: run_many(self._launcher, batch), batches))
+        return [done[position % WORKERS][position // WORKERS] for position in range(len(jobs))]
+
+
+class Bench:
+    """One exercise on one seed. May be used from several threads."""
+
+    def __init__(self, exercise: Exercise, seed: int, executor: Executor) -> None:
+        self.exercise = exercise
+        self._seed = seed
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._reference: SubjectRun | None = None
+
+    def reference(self) -> SubjectRun:
+        """What the solution shows, found out once. Raises `ReferenceFails` if it does not complete."""
+        with self._lock:
+            if self._reference is None:
+                sources = variant_sources(self.exercise)
+                found = self._executor.one(self._job(sources, Limits(REFERENCE_SECONDS)))
+                self._check_complete(found)
+                self._reference = found
+            return self._reference
+
+    def run(
+        self,
+        sources: dict[str, Source],
+        checks: Sequence[str] | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> SubjectRun:
+        """All checks, or these, on a learner's files. Raises `Cancelled`."""
+        return self._executor.one(self._job(sources, self._limits(), checks), cancelled)
+
+    def run_mistakes(
+        self, candidates: Sequence[tuple[Mistake, ...]], checks: Sequence[str]
+    ) -> list[SubjectRun | None]:
+        """These checks on the solution with each of these sets of mistakes in it; None where a set excludes itself.
+
+        What is forbidden is not looked for: seeing each operation takes half of the time, and code that uses what
+        is forbidden is told that and no mistake.
+        """
+        all_sources = [combined_sources(self.exercise, mistakes) for mistakes in candidates]
+        jobs = [
+            self._job(sources, self._limits(mistakes), checks, forbids=False)
+            for mistakes, sources in zip(candidates, all_sources, strict=True)
+            if sources
+        ]
+        runs = iter(self._executor.many(jobs))
+        return [next(runs) if sources else None for sources in all_sources]
+
+    def run_variants(self, variants: Sequence[tuple[Edit, Sequence[str]]]) -> list[SubjectRun]:
+        """Each of these mistakes and equivalents on checks of its own. What is right may use nothing forbidden."""
+        jobs = []
+        for edit, checks in variants:
+            mistakes = (edit,) if isinstance(edit, Mistake) else ()
+            sources = variant_sources(self.exercise, edit)
+            jobs.append(self._job(sources, self._limits(mistakes), checks, forbids=not mistakes))
+        return self._executor.many(jobs)
+
+    def run_trusted(self, variants: Sequence[dict[str, Source]]) -> list[SubjectRun]:
+        """All checks on each of these versions of the solution."""
+        return self._executor.many([self._job(sources, self._limits(), forbids=False) for sources in variants])
+
+    def _check_complete(self, reference: SubjectRun) -> None:
+        runs = reference.by_name()
+        for check in self.exercise.checks:
+            found = runs.get(check.name, reference.checks[-1])
+            if found.ending is not Ending.RETURNED or found.check != check.name:
+                why = f"{found.failure.types[0]}: {found.failure.message}" if found.failure else "it ended early"
+                raise ReferenceFails(
+                    f"The reference of {self.exercise.id} does not complete {found.check} ({why})."
+                )
+
+    def _limits(self, mistakes: Sequence[Mistake] = ()) -> Limits:
+        if any(mistake.hangs for mistake in mistakes):
+            return limits_of_hanging(self.reference())
+        return limits_after(self.reference())
+
+    def _job(
+        self,
+        sources: dict[str, Source],
+        limits: Limits,
+        checks: Sequence[str] | None = None,
+        forbids: bool = True,
+    ) -> Job:
+        whole = job_for(self.exercise, sources, self._seed, limits, forbids)
+        return whole if checks is None else replace(whole, checks=tuple(checks))
+
+
+def job_for(exercise: Exercise, sources: dict[str, Source], seed: int, limits: Limits, forbids: bool = True) -> Job:
+    """The job of running all probes of an exercise on these sources; without `forbids`, whatever they call."""
+    operations = {
+        check.name: exercise.forbidden[check.function]
+        for check in exercise.checks
+        if forbids and check.function in exercise.forbidden
+    }
+    return Job(
+        exercise=exercise.id,
+        sources=sources,
+        probes=exercise.probes,
+        checks=tuple(check.name for check in exercise.checks),
+        seed=seed,
+        limits=limits,
+        forbidden_operations=operations,
+        forbidden_packages=exercise.forbidden.get("*", ()),
+    )
+
+
+def limits_after(reference: SubjectRun) -> Limits:
+    """What a subject may use, from what the reference took: generous, so that slow right code passes."""
+    return Limits(
+        seconds=5.0 + 20 * seconds_of(reference),
+        memory=2**30 + 4 * reference.peak,
+        output=Limits.output + 4 * len(reference.output),
+    )
+
+
+def limits_of_hanging(reference: SubjectRun) -> Limits:
+    """A mistake that is known to hang is not waited for long."""
+    return Limits(seconds=1.0 + 5 * seconds_of(reference))
+
+
+def seconds_of(run: SubjectRun) -> float:
+    """How long all its checks took together."""
+    return sum(check.seconds for check in run.checks)

@@ -1,0 +1,46 @@
+"""A learner's file on the bench: compared once, explained, and put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+from grader.course.exercise import Mistake
+from grader.grading.bench import Bench
+from grader.judge.diagnosis import diagnose
+from grader.judge.results import CheckResult, Status
+from grader.judge.verdict import Finding, Submitted, compare_runs, overall, result
+from grader.protocol.runs import SubjectRun
+
+Explained = dict[str, tuple[Mistake, ...]]
+"""Which mistakes explain a check."""
+
+
+@dataclass(frozen=True)
+class Grading:
+    """What was seen of a learner's file, beside what the reference shows."""
+
+    bench: Bench
+    submitted: Submitted
+    actual: SubjectRun
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        return compare_runs(self.bench.exercise, self.submitted, self.bench.reference(), self.actual)
+
+    @property
+    def status(self) -> Status:
+        return overall(self.findings)
+
+    def explain(self) -> Explained:
+        """Run known mistakes, and see which behave as the learner's code does."""
+        return diagnose(self.bench.exercise, self.findings, self.bench.reference(), self.bench.run_mistakes)
+
+    def results(self, explained: Explained, unstable: Collection[str] = ()) -> tuple[CheckResult, ...]:
+        """The verdict on each check, in words. `unstable` names checks that came out differently a second time."""
+        return tuple(
+            result(finding, self.submitted, explained.get(name, ()), name in unstable)
+            for finding in self.findings
+            for name in (finding.check.name,)
+        )
