@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from grader.course.outline import outline
-from grader.learner.submission import Unreadable, imported_names, read_subject
+from grader.course.outline import imported_names, outline
+from grader.learner.submission import Unreadable, read_submission
 from grader.text import COMMAND, PYTHON
 from scripts.entry import ROOT, CannotYet
 
@@ -70,7 +70,7 @@ def first_open(folder: Path) -> str | None:
         sources = {
             name: source
             for module in MODULES.values()
-            for name, source in read_subject(folder, module).sources.items()
+            for name, source in read_submission(folder, module).sources.items()
         }
         imported = {other for source in sources.values() for other in imported_names(source.text)}
         for name in sorted(sources.keys() | imported):

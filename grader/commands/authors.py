@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from grader.course.exercise import Exercise
@@ -17,9 +18,9 @@ from grader.text import COMMAND
 
 
 def matrices(exercises: Sequence[Exercise], launcher: Launcher, seed: int) -> Iterator[Matrix]:
-    """The kill matrix of each exercise, as it is there."""
-    for exercise in exercises:
-        yield run_matrix(exercise, launcher, seed)
+    """The kill matrix of each exercise, in order, two at a time: one fills the pauses of the other."""
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(lambda exercise: run_matrix(exercise, launcher, seed), exercises)
 
 
 def drifted(exercises: tuple[Exercise, ...], folder: Path) -> list[str]:

@@ -101,34 +101,41 @@ def decode(header: bytes, blob: bytes) -> CheckRun:
 
 
 def _parts(run: CheckRun) -> tuple[bytes, bytes]:
-    """Header and tensors, within all bounds but that of the header where there are too many observations."""
+    """Header and tensors, within all bounds but that of the header where there are too many observations.
+
+    The header is put together from parts, so that each observation is written, and measured, once.
+    """
     arrays: list[Array] = []
-    observations: list[Any] = []
-    described: list[Any] = []
-    document = {
-        "check": run.check,
-        "ending": run.ending.value,
-        "seconds": float(run.seconds),
-        "observations": observations,
+    observations: list[bytes] = []
+    described: list[bytes] = []
+    before = {"check": run.check, "ending": run.ending.value, "seconds": float(run.seconds)}
+    after = {
         "failure": _pack_failure(run.failure),
         "refused": [act[:MAX_ACT] for act in run.refused[:MAX_REFUSED]],
-        "arrays": described,
     }
-    text_left, bytes_left, values_left = MAX_HEADER - len(_json(document)), MAX_TENSORS, MAX_VALUES
+    head, tail = _json(before)[:-1] + b',"observations":[', b"]," + _json(after)[1:-1] + b',"arrays":['
+    text_left, bytes_left, values_left = MAX_HEADER - len(head + tail + b"]}"), MAX_TENSORS, MAX_VALUES
     for observation in run.observations:
+        name, tolerance = observation.name, float(observation.tolerance)
         added: list[Array] = []
-        entry = [observation.name, float(observation.tolerance), pack(observation.value, added, len(arrays))]
-        shapes = [[array.dtype, list(array.shape)] for array in added]
-        size, text_size = sum(len(array.data) for array in added), len(_json([entry, shapes]))
-        values = count(observation.value)
+        entry = _json([name, tolerance, pack(observation.value, added, len(arrays))])
+        shapes = [_json([array.dtype, list(array.shape)]) for array in added]
+        size, values = sum(len(array.data) for array in added), count(observation.value)
+        text_size = _size(entry, shapes)
         if text_size > text_left or size > bytes_left or values > values_left:
-            entry[2], added, shapes, size, values = pack(too_large(observation.value), [], 0), [], [], 0, 1
-            text_size = len(_json([entry, shapes]))
+            entry = _json([name, tolerance, pack(too_large(observation.value), [], 0)])
+            added, shapes, size, values, text_size = [], [], 0, 1, _size(entry, [])
         text_left, bytes_left, values_left = text_left - text_size, bytes_left - size, values_left - values
         observations.append(entry)
         described += shapes
         arrays += added
-    return _json(document), b"".join(array.data for array in arrays)
+    header = head + b",".join(observations) + tail + b",".join(described) + b"]}"
+    return header, b"".join(array.data for array in arrays)
+
+
+def _size(entry: bytes, shapes: list[bytes]) -> int:
+    """What an observation takes of the header: its text, its shapes, and the signs between them."""
+    return len(entry) + sum(map(len, shapes)) + len(shapes) + 4
 
 
 def _json(document: Any) -> bytes:

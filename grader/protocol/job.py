@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 # What a spare interpreter writes to its channel once it can take work.
@@ -70,19 +70,33 @@ class Work:
     scratch: str
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        """Each text once: variants of one exercise share nearly all of theirs."""
+        used = (source for job in self.jobs for source in (*job.sources.values(), job.probes))
+        numbers = {source: number for number, source in enumerate(dict.fromkeys(used))}
+        jobs = [
+            {
+                **vars(job),
+                "sources": {name: numbers[source] for name, source in job.sources.items()},
+                "probes": numbers[job.probes],
+                "limits": vars(job.limits),
+            }
+            for job in self.jobs
+        ]
+        texts = [[source.path, source.text] for source in numbers]
+        return json.dumps({"texts": texts, "jobs": jobs, "scratch": self.scratch})
 
     @staticmethod
     def from_json(text: str) -> Work:
         parts = json.loads(text)
-        return Work(tuple(map(_job, parts["jobs"])), parts["scratch"])
+        sources = [Source(*source) for source in parts["texts"]]
+        return Work(tuple(_job(job, sources) for job in parts["jobs"]), parts["scratch"])
 
 
-def _job(parts: dict[str, Any]) -> Job:
+def _job(parts: dict[str, Any], sources: list[Source]) -> Job:
     return Job(
         exercise=parts["exercise"],
-        sources={name: Source(**source) for name, source in parts["sources"].items()},
-        probes=Source(**parts["probes"]),
+        sources={name: sources[number] for name, number in parts["sources"].items()},
+        probes=sources[parts["probes"]],
         checks=tuple(parts["checks"]),
         seed=parts["seed"],
         limits=Limits(**parts["limits"]),

@@ -10,6 +10,7 @@ and out lines of JSON: `started` with a pid, `ended` with a wait status and the 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import selectors
@@ -38,6 +39,7 @@ def main(control_descriptor: int, scratch: str) -> None:
         from grader.sandbox import child
 
         torch.set_num_threads(1)
+    gc.freeze()  # or else each child copies what is imported here when it first looks for garbage
     if sys.platform == "linux":
         linux.adopt_orphans()
     waker_read, waker_write = os.pipe()

@@ -217,6 +217,7 @@ def test_the_story_is_what_it_is_said_to_be() -> None:
     assert story.isascii() and b"\r" not in story
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["story", "the-verdict"])
 def test_training_gets_below_what_frequencies_alone_can_do(
     script: Script, parts: Parts, tmp_path: Path, name: str
