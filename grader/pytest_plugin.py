@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,9 +24,10 @@ from grader.course.catalogue import load
 from grader.course.exercise import Exercise
 from grader.errors import UsageError
 from grader.grading.bench import Bench, job_for
-from grader.grading.grading import Grading
+from grader.grading.grading import Explained, Grading
+from grader.judge.diagnosis import EXPLICABLE
 from grader.judge.results import CheckResult, Status
-from grader.judge.verdict import Submitted
+from grader.judge.verdict import Submitted, compare_runs, result
 from grader.learner.contract import check_contract
 from grader.learner.submission import Submission, Unreadable, read_submission
 from grader.protocol.job import Job, Limits
@@ -64,15 +66,6 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"gpt-kata: probes on {config.getoption('--subject')}, seed {config.getoption('--seed')}"
 
 
-@dataclass(frozen=True)
-class Learner:
-    """The file that the probes of a module run on."""
-
-    exercise: Exercise
-    submission: Submission
-    submitted: Submitted
-
-
 class InThisProcess:
     """Runs jobs here: whatever their code does, it does to pytest."""
 
@@ -86,6 +79,29 @@ class InThisProcess:
         return [self.one(job) for job in jobs]
 
 
+@dataclass(frozen=True)
+class Learner:
+    """The file that the probes of a module run on."""
+
+    bench: Bench
+    submission: Submission
+    submitted: Submitted
+
+    @cached_property
+    def explained(self) -> Explained:
+        """Which mistakes explain which check. One check alone would leave it open more often than all together."""
+        return Grading(self.bench, self.submitted, self.bench.run(self.submission.sources)).explain()
+
+    def judge(self, run: CheckRun) -> CheckResult:
+        """The verdict on one check, in the words that the grader would use."""
+        checks = tuple(check for check in self.bench.exercise.checks if check.name == run.check)
+        actual = SubjectRun((CheckRun(IMPORT_CHECK, Ending.RETURNED), run))
+        alone = replace(self.bench.exercise, checks=checks)
+        (finding,) = compare_runs(alone, self.submitted, self.bench.reference(), actual)
+        mistakes = self.explained.get(run.check, ()) if finding.status in EXPLICABLE else ()
+        return result(finding, self.submitted, mistakes)
+
+
 @pytest.fixture(scope="module")
 def _learner(request: pytest.FixtureRequest) -> Learner:
     exercise = _exercise_of(request.config, request.path)
@@ -96,19 +112,20 @@ def _learner(request: pytest.FixtureRequest) -> Learner:
     except Unreadable as problem:
         place = f"{problem.path}:{problem.line or 1}"
         pytest.fail(f"{Status.UNREADABLE}: {problem}\n{place}", pytrace=False)
-    return Learner(exercise, submission, Submitted(submission.source.path, outline))
+    bench = Bench(exercise, request.config.getoption("--seed"), InThisProcess())
+    return Learner(bench, submission, Submitted(submission.source.path, outline))
 
 
 @pytest.fixture(scope="module")
 def subject(_learner: Learner) -> Generator[ModuleType]:
     """The module under test."""
     with importable(PACKAGE, _learner.submission.sources):
-        yield importlib.import_module(f"{PACKAGE}.{_learner.exercise.id}")
+        yield importlib.import_module(f"{PACKAGE}.{_learner.submission.exercise}")
 
 
 @pytest.fixture
 def _fixtures(request: pytest.FixtureRequest, _learner: Learner) -> Fixtures:
-    return fixtures_for(request.function.__name__, _learner.exercise.id, request.config.getoption("--seed"))
+    return fixtures_for(request.function.__name__, _learner.submission.exercise, request.config.getoption("--seed"))
 
 
 @pytest.fixture
@@ -134,8 +151,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
     arguments: dict[str, Any] = pyfuncitem.funcargs
     learner: Learner = arguments["_learner"]
-    seed = pyfuncitem.config.getoption("--seed")
-    job = job_for(exercise, learner.submission.sources, seed, NO_LIMIT)
+    job = job_for(exercise, learner.submission.sources, pyfuncitem.config.getoption("--seed"), NO_LIMIT)
     operations = job.forbidden_operations.get(pyfuncitem.name, ())
     files = frozenset(source.path for source in learner.submission.sources.values())
     outcome: object = None
@@ -150,31 +166,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             pytest.skip("not started")
         _, observe = arguments["_fixtures"]
         run, raised = CheckRun(pyfuncitem.name, ending, tuple(observe.recorded), failure), error
-    result = _judge(learner, run, seed)
-    if isinstance(raised, Exception) and not result.mistakes:
+    verdict = learner.judge(run)
+    if isinstance(raised, Exception) and not verdict.mistakes:
         raise raised
-    if result.status is not Status.PASSED:
-        pytest.fail(_message(result), pytrace=False)
+    if verdict.status is not Status.PASSED:
+        pytest.fail(_message(verdict), pytrace=False)
     return outcome
 
 
-def _judge(learner: Learner, run: CheckRun, seed: int) -> CheckResult:
-    """The verdict on one check, in the words that the grader would use."""
-    checks = tuple(check for check in learner.exercise.checks if check.name == run.check)
-    bench = Bench(replace(learner.exercise, checks=checks), seed, InThisProcess())
-    actual = SubjectRun((CheckRun(IMPORT_CHECK, Ending.RETURNED), run))
-    grading = Grading(bench, learner.submitted, actual)
-    (result,) = grading.results(grading.explain())
-    return result
-
-
-def _message(result: CheckResult) -> str:
-    lines = [f"{result.status}: {result.message}"]
-    if result.difference:
-        lines += [f"in        {result.difference.observation}", f"expected  {result.difference.expected}"]
-        lines += [f"yours     {result.difference.actual}"]
-    if result.place:
-        lines.append(f"{result.place.file}:{result.place.line}  {result.place.function}")
+def _message(verdict: CheckResult) -> str:
+    lines = [f"{verdict.status}: {verdict.message}"]
+    if verdict.difference:
+        lines += [f"in        {verdict.difference.observation}", f"expected  {verdict.difference.expected}"]
+        lines += [f"yours     {verdict.difference.actual}"]
+    if verdict.place:
+        lines.append(f"{verdict.place.file}:{verdict.place.line}  {verdict.place.function}")
     return "\n".join(lines)
 
 
