@@ -43,7 +43,7 @@ def is_installed() -> bool:
 
 
 def wanted() -> bytes:
-    """Whatever, when it changes, is a reason to look again at what is installed."""
+    """What the installation follows from. When it changes, what is installed is looked at again."""
     return b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
 
 

@@ -1,4 +1,4 @@
-"""What one has to know to understand an error that comes from being graded, not from a mistake."""
+"""Errors that come from being graded in a sandbox, not from a mistake, and what to say about them."""
 
 from __future__ import annotations
 

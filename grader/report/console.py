@@ -119,13 +119,14 @@ def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
     not_run = sum(c.status is Status.BLOCKED for c in others)
     same = sum(bool(c.mistakes) and c.mistakes == check.mistakes for c in others)
     wrong = len(others) - not_run - same
-    for count, what in (
-        (same, "show the same"),
-        (wrong, "also went wrong; this one first"),
-        (not_run, "did not run"),
+    for count, one, more in (
+        (same, "check shows the same", "checks show the same"),
+        (wrong, "check also went wrong; this one first", "checks also went wrong; this one first"),
+        (not_run, "check did not run", "checks did not run"),
     ):
         if count:
-            page.line(f"{count} more {'check' if count == 1 else 'checks'} {what}.", "dim", 2)
+            said = one if count == 1 else more
+            page.line(f"{count} more {said}.", "dim", 2)
 
 
 def title_of(check: CheckResult) -> str:

@@ -48,8 +48,8 @@ def test_nothing_else_suffers_and_nothing_is_left(runs: list[Run]) -> None:
     assert [problem for run in runs for problem in run.problems] == []
 
 
-def test_there_are_enough_of_them() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 60
+def test_there_are_some_of_each_kind() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
     assert {fault.kind for fault in FAULTS} == set(Kind)
 
 
