@@ -55,7 +55,7 @@ def wait_for_work(repository: Repository) -> None:
     raise AssertionError("the exercise was never run")
 
 
-@pytest.mark.parametrize("workers", ["fork", "spawn"])
+@pytest.mark.parametrize("workers", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_nothing_outlives_a_killed_grader(repository_of_one: Repository, temporary: Path, workers: str) -> None:
     marker = repository_of_one.root.as_posix()
     grader = start(repository_of_one, temporary, workers)

@@ -109,6 +109,7 @@ def test_a_signal_at_any_moment_loses_nothing(checkout: Path, number: int) -> No
     assert sum(survival.phases.values()) == survival.count == 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_grader_that_keeps_no_verdict_is_found_out(checkout: Path) -> None:
     store = checkout / "grader" / "learner" / "history.py"
@@ -140,6 +141,7 @@ def test_two_graders_at_once_both_give_verdicts_and_keep_them(command: Command, 
         assert store.next_hint("ex00_tensors", "softmax", 3) == 2
 
 
+@pytest.mark.slow
 @needs_mount
 @pytest.mark.parametrize("temporary", ["elsewhere", "on it"])
 @pytest.mark.parametrize("earlier", [0, 2])
@@ -161,6 +163,7 @@ def test_on_a_full_disk_the_verdict_is_told(
     assert len(attempts(tmp_path / "after" / "progress.sqlite3")) == earlier
 
 
+@pytest.mark.slow
 @needs_mount
 @pytest.mark.parametrize("earlier", [0, 2])
 def test_in_a_read_only_folder_the_verdict_is_told(

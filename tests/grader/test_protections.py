@@ -74,6 +74,7 @@ def test_all_of_them_are_in_force_here(subject_processes: Launcher) -> None:
     require_all(protections)
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize(
     ("layers", "otherwise"),

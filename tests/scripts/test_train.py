@@ -57,6 +57,7 @@ def test_the_same_settings_give_the_same_run(script: Script, text_file: Path, tm
     assert (tmp_path / "one/history.json").read_bytes() == (tmp_path / "two/history.json").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT, as a terminal does on Ctrl-C")
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(script: Script, text_file: Path, tmp_path: Path) -> None:
     common = ["--text", str(text_file), "--epochs", "4", "--eval-every", "5", "--dropout", "0.3"]
@@ -178,6 +179,7 @@ def test_a_fresh_checkout_says_what_is_missing_and_offers_the_solutions(copy: Pa
     assert not (copy / "runs").exists()
 
 
+@pytest.mark.slow
 def test_an_error_in_your_code_is_shown_with_your_line(copy: Path, text_file: Path) -> None:
     for path in (copy / "solutions").glob("ex*.py"):
         shutil.copy(path, copy / "exercises")

@@ -193,7 +193,7 @@ class Lane:
 
         Each leaves a sign in the folder that it runs in: from then on it has to be in the history.
         """
-        first, second = catalogue.choose(catalogue.load(self.repository), list(EXERCISES))
+        first, second = catalogue.choose(self.repository, list(EXERCISES))
         mistake = second.mistakes[0]
         texts = {
             first.id: first.solution.text,
