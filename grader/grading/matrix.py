@@ -26,27 +26,40 @@ Reach = Mapping[str, frozenset[str]]
 def run_matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
     """Run all variants of an exercise. Raises `GraderError` if the reference itself does not complete."""
     bench = Bench(exercise, seed, Processes(launcher))
-    reference, reach = bench.reference(), find_reach(bench)
-    edits = [*exercise.mistakes, *exercise.equivalents]
-    checks = [checks_that_see(edit, exercise, reach) for edit in edits]
-    runs = bench.run_variants(list(zip(edits, checks, strict=True)))
+    return Matrix(exercise.id, seed, tuple(run_mistakes(bench)), run_equivalents(bench), len(exercise.equivalents))
+
+
+def run_mistakes(bench: Bench) -> list[Row]:
+    """Which checks see a mistake, and which mistakes look alike and yet say something else."""
+    mistakes, reach = bench.exercise.mistakes, find_reach(bench)
+    checks = [checks_that_see(mistake, bench.exercise, reach) for mistake in mistakes]
+    runs = bench.run_variants(list(zip(mistakes, checks, strict=True)))
     seen = [
-        departures(reference, its_run, (IMPORT_CHECK, *names)) for its_run, names in zip(runs, checks, strict=True)
+        departures(bench.reference(), run, (IMPORT_CHECK, *names)) for run, names in zip(runs, checks, strict=True)
     ]
     rows = []
-    for number, mistake in enumerate(exercise.mistakes):
+    for number, mistake in enumerate(mistakes):
         twins = [
             other.name
-            for position, other in enumerate(exercise.mistakes)
+            for position, other in enumerate(mistakes)
             if other.says != mistake.says
             and seen[position] == seen[number]
             and not departures(runs[number], runs[position], seen[number])
         ]
         hung = any(check.ending is Ending.TIMEOUT for check in runs[number].checks)
         rows.append(Row(mistake.name, seen[number], tuple(twins), hung is mistake.hangs))
-    equivalents = zip(exercise.equivalents, seen[len(exercise.mistakes) :], strict=True)
-    refused = {edit.name: names for edit, names in equivalents if names}
-    return Matrix(exercise.id, seed, tuple(rows), refused, len(exercise.equivalents))
+    return rows
+
+
+def run_equivalents(bench: Bench) -> dict[str, tuple[str, ...]]:
+    """The equivalents that are refused, and the checks that refuse them."""
+    equivalents = bench.exercise.equivalents
+    names = (IMPORT_CHECK, *(check.name for check in bench.exercise.checks))
+    runs = bench.run_variants([(edit, names[1:]) for edit in equivalents])
+    failed = {
+        edit.name: departures(bench.reference(), run, names) for edit, run in zip(equivalents, runs, strict=True)
+    }
+    return {name: checks for name, checks in failed.items() if checks}
 
 
 def find_reach(bench: Bench) -> Reach:

@@ -167,6 +167,7 @@ def test_changed_documents(course: Course, frame: bytes, changes: list[Change]) 
     course.go(framed(json.dumps(document, separators=(",", ":")).encode(), blob))
 
 
+@pytest.mark.slow
 @fuzz(0.15)
 @given(well_formed_runs())
 def test_any_values_in_good_frames(course: Course, run: CheckRun) -> None:

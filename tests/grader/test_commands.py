@@ -76,7 +76,6 @@ def test_the_reference_passes_and_says_so_in_json(command: Command, checkout: Pa
     assert statuses == {"passed"}
 
 
-@pytest.mark.slow
 def test_the_same_report_as_junit(command: Command, checkout: Path) -> None:
     path = solve(checkout, FIRST)
     path.write_text(path.read_text(encoding="utf-8").replace("def accuracy(", "def accurate("), encoding="utf-8")
@@ -89,6 +88,7 @@ def test_the_same_report_as_junit(command: Command, checkout: Path) -> None:
     assert len(suites["ex01_text"].findall("testcase/failure")) == int(suites["ex01_text"].get("tests", "0"))
 
 
+@pytest.mark.slow
 def test_faults_in_some_exercises_leave_the_others_as_they_are(command: Command, checkout: Path) -> None:
     exercises = catalogue.load(checkout)
     ids = [exercise.id for exercise in exercises]
@@ -233,6 +233,7 @@ def test_a_plain_console_is_enough(command: Command) -> None:
     assert done.stdout.isascii()
 
 
+@pytest.mark.slow
 def test_the_path_without_fork_gives_the_same_verdicts(command: Command, checkout: Path) -> None:
     arguments = ("check", "ex00", "ex06", "--on", "solutions", "--seed", "3", "--format", "json")
     forked, spawned = command(*arguments), command(*arguments, GPT_KATA_WORKERS="spawn")
@@ -264,7 +265,10 @@ def start_on_a_hanging_exercise(checkout: Path, *arguments: str, **environment: 
 
 # Without fork nothing outlives the grader to tidy up after a `kill -9`.
 @pytest.mark.skipif(sys.platform != "linux", reason="the zygote, and TMPDIR")
-@pytest.mark.parametrize(("end", "workers"), [("SIGINT", "fork"), ("SIGINT", "spawn"), ("SIGKILL", "fork")])
+@pytest.mark.parametrize(
+    ("end", "workers"),
+    [("SIGINT", "fork"), pytest.param("SIGINT", "spawn", marks=pytest.mark.slow), ("SIGKILL", "fork")],
+)
 def test_however_it_ends_no_process_and_no_file_is_left(
     checkout: Path, tmp_path: Path, end: str, workers: str
 ) -> None:

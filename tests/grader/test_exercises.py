@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from grader.course import catalogue
-from grader.grading.matrix import run_matrix
+from grader.grading.bench import Bench, Processes
+from grader.grading.matrix import run_equivalents, run_mistakes
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.start import start_launcher
 from tests.mini import ROOT
@@ -28,15 +28,15 @@ def processes() -> Iterator[Launcher]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_mistake_is_seen_and_told_apart(name: str, processes: Launcher) -> None:
-    result = run_matrix(replace(EXERCISES[name], equivalents=()), processes, SEED)
-    assert [row for row in result.mistakes if not row.good] == []
+    rows = run_mistakes(Bench(EXERCISES[name], SEED, Processes(processes)))
+    assert len(rows) == len(EXERCISES[name].mistakes) > 0
+    assert [row for row in rows if not row.good] == []
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_equivalent_passes(name: str, processes: Launcher) -> None:
-    result = run_matrix(replace(EXERCISES[name], mistakes=()), processes, SEED)
-    assert result.refused == {}
-    assert result.equivalents > 0
+    assert EXERCISES[name].equivalents
+    assert run_equivalents(Bench(EXERCISES[name], SEED, Processes(processes))) == {}
 
 
 @pytest.mark.parametrize("name", EXERCISES)

@@ -41,6 +41,7 @@ def by_pytest(checkout: Path, exercise: str, folder: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exercise", "name"),
     [

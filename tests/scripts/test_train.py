@@ -179,7 +179,6 @@ def test_a_fresh_checkout_says_what_is_missing_and_offers_the_solutions(copy: Pa
     assert not (copy / "runs").exists()
 
 
-@pytest.mark.slow
 def test_an_error_in_your_code_is_shown_with_your_line(copy: Path, text_file: Path) -> None:
     for path in (copy / "solutions").glob("ex*.py"):
         shutil.copy(path, copy / "exercises")
@@ -197,6 +196,7 @@ def test_an_error_in_your_code_is_shown_with_your_line(copy: Path, text_file: Pa
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_the_first_exercise_that_is_open_is_named(copy: Path) -> None:
     exercises = copy / "exercises"
     needed = ["ex00_tensors", "ex01_text", "ex02_bpe_train", "ex03_bpe", "ex04_data", "ex05_embeddings"]
