@@ -47,7 +47,8 @@ def run_mistakes(bench: Bench) -> list[Row]:
             and not departures(runs[number], runs[position], seen[number])
         ]
         hung = any(check.ending is Ending.TIMEOUT for check in runs[number].checks)
-        rows.append(Row(mistake.name, seen[number], tuple(twins), hung is mistake.hangs))
+        is_importable = IMPORT_CHECK not in seen[number]
+        rows.append(Row(mistake.name, seen[number], tuple(twins), hung is mistake.hangs, is_importable))
     return rows
 
 

@@ -117,10 +117,11 @@ class Row:
     caught_by: tuple[str, ...]
     same_as: tuple[str, ...]
     hang_is_marked: bool
+    is_importable: bool
 
     @property
     def good(self) -> bool:
-        return bool(self.caught_by) and not self.same_as and self.hang_is_marked
+        return bool(self.caught_by) and not self.same_as and self.hang_is_marked and self.is_importable
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ def show(page: Page, result: Matrix) -> None:
     mark, style = ("✓", "green") if result.good else ("✗", "red")
     page.line(f"{mark} {result.exercise:<16} {counts}", style)
     for row in result.mistakes:
-        if not row.caught_by:
+        if not row.is_importable:
+            page.line(f"{row.name}: cannot even be imported, so no learner's code is like it", indent=2)
+        elif not row.caught_by:
             page.line(f"{row.name}: no probe sees it", indent=2)
         elif row.same_as:
             page.line(f"{row.name}: looks like {', '.join(row.same_as)}, yet says something else", indent=2)
