@@ -41,11 +41,11 @@ def choose(root: Path, wanted: Sequence[str]) -> tuple[Exercise, ...]:
     return load(root, find(exercise_ids(root), wanted))
 
 
-def with_imported(root: Path, ids: Sequence[str]) -> list[str]:
-    """These exercises, and those that they import."""
-    folder = root / "solutions"
-    sources = (follow_imports(name, partial(_solution, folder, name)) for name in ids)
-    return sorted({*ids, *(other for found in sources for other in found if other in exercise_ids(root))})
+def load_with_imported(root: Path, ids: Sequence[str]) -> tuple[Exercise, ...]:
+    """These exercises and those that they import, each read once, in the order of their numbers."""
+    asked = load(root, ids)
+    others = {name for exercise in asked for name in exercise.imported}.difference(ids)
+    return tuple(sorted((*asked, *load(root, tuple(others))), key=lambda exercise: exercise.id))
 
 
 def find(ids: Sequence[str], wanted: Sequence[str]) -> list[str]:
