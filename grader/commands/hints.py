@@ -30,9 +30,9 @@ def give_hint(root: Path, name: str | None, function: str | None, folder: Path, 
     """The next hint for a function; after the last one, the last one again."""
     (exercise,) = choose(root, [name or _first_open(exercise_ids(root), store)])
     wanted = _named_function(exercise, function) if function else _where_stuck(exercise, folder, store)
-    hints = exercise.hints[wanted]
     given = store.next_hint(exercise.id, wanted, HINTS_PER_FUNCTION)
-    lines = [f"{exercise.id}, {wanted}, hint {given} of {HINTS_PER_FUNCTION}:", "", hints[given - 1], ""]
+    hint = exercise.hints[wanted][given - 1].split("\n")
+    lines = [f"{exercise.id}, {wanted}, hint {given} of {HINTS_PER_FUNCTION}:", "", *hint, ""]
     more = "Again for the next one." if given < HINTS_PER_FUNCTION else "That was the last one for this function."
     return [*lines, more]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from grader.errors import UsageError
 
 HINTS_PER_FUNCTION = 3
 EXERCISE_FILE = "exercise.toml"
+# What begins with this in a hint is code.
+CODE_INDENT = " " * 4
 FEWEST_MINUTES, MOST_MINUTES = 15, 60
 
 
@@ -114,7 +117,7 @@ class _File:
         given = self.table.get("hints")
         if not isinstance(given, list) or len(given) != HINTS_PER_FUNCTION or not all(map(str.strip, given)):
             raise self.error(f"it needs {HINTS_PER_FUNCTION} hints, as hints = [...]")
-        return tuple(_joined(hint) for hint in given)
+        return tuple(_with_blocks(hint) for hint in given)
 
     def forbidden(self) -> dict[str, tuple[str, ...]]:
         forbidden = self.table.get("forbidden", {})
@@ -164,3 +167,14 @@ class _File:
 def _joined(text: str) -> str:
     """A text that stands on several lines, as one."""
     return " ".join(text.split())
+
+
+def _with_blocks(text: str) -> str:
+    """A text whose lines are joined, except those that are indented: they are code, and stay as they are."""
+    parts: list[str] = []
+    for is_code, lines in groupby(text.strip("\n").splitlines(), key=lambda line: line.startswith(CODE_INDENT)):
+        if is_code:
+            parts += [line.rstrip() for line in lines]
+        elif joined := _joined(" ".join(lines)):
+            parts.append(joined)
+    return "\n".join(parts)

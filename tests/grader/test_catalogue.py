@@ -73,6 +73,13 @@ def test_the_same_mistake_may_be_made_in_two_ways(repository: Path) -> None:
     assert (one.says, one.replacement, other.replacement) == ("You triple.", "x * 3", "2 * x + x")
 
 
+def test_code_in_a_hint_stays_on_lines_of_its_own(repository: Path) -> None:
+    hint = '"""\nTwo\nlines.\n\n    for x in y:\n        z(x)\n\nAnd\nmore.\n"""'
+    path = repository / "tutor" / ID / "total.toml"
+    path.write_text(f'hints = ["one", "two", {hint}]\n', encoding="utf-8")
+    assert load(repository)[0].hints["total"][2] == "Two lines.\n    for x in y:\n        z(x)\nAnd more."
+
+
 @pytest.mark.parametrize("file", ["exercise.toml", "Counter.add.toml"])
 def test_a_missing_part_is_named(repository: Path, file: str) -> None:
     (repository / "tutor" / ID / file).unlink()

@@ -57,5 +57,5 @@ def test_words_are_calm_and_end_in_a_full_stop(name: str) -> None:
     sentences = [mistake.says for mistake in exercise.mistakes]
     sentences += [hint for hints in exercise.hints.values() for hint in hints[:2]]
     for text in sentences:
-        assert text.rstrip("`)")[-1] in ".?:", text
+        assert text.rpartition("\n")[2].startswith(" ") or text.rstrip("`)")[-1] in ".?:", text
         assert not re.search(r"\w!(\s|$)", text), text
