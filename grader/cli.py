@@ -160,6 +160,23 @@ def reset(exercise: Annotated[str, typer.Argument()]) -> int:
     return 0
 
 
+@app.command()
+def update(exercises: Names = None) -> int:
+    """After a newer version of the course: add the stubs that your files lack, and show what reads otherwise.
+
+    Nothing of yours is changed.
+    """
+    from grader.commands import opened
+    from grader.commands.update import update_exercises
+    from grader.report.console import Page
+
+    page = Page()
+    with opened.opened_store() as store:
+        for line in update_exercises(ROOT, exercises or [], EXERCISES, store):
+            page.line(line)
+    return 0
+
+
 @app.command("history")
 def list_history(exercise: Annotated[str | None, typer.Argument()] = None) -> int:
     """List every text of yours that was graded or replaced, the newest first."""

@@ -119,7 +119,7 @@ def _learner(request: pytest.FixtureRequest) -> Learner:
 @pytest.fixture(scope="module")
 def subject(_learner: Learner) -> Generator[ModuleType]:
     """The module under test."""
-    with importable(PACKAGE, _learner.submission.sources):
+    with importable(PACKAGE, _learner.submission.sources, _learner.bench.exercise.asked):
         yield importlib.import_module(f"{PACKAGE}.{_learner.submission.exercise}")
 
 

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from grader.course.exercise import Exercise
+from grader.course.outline import outline
 from grader.grading.matrix import run_matrix
 from grader.judge.results import Matrix
-from grader.learner.contract import check_contract
+from grader.learner.contract import check_contract, lacking
 from grader.learner.history import Store
 from grader.learner.replace import replace_keeping
 from grader.learner.submission import Unreadable, read_submission, read_text
@@ -37,6 +38,9 @@ def drifted(exercises: tuple[Exercise, ...], folder: Path) -> list[str]:
         except Unreadable as problem:
             problems.append(f"{exercise.file_name}: {problem}")
             continue
+        for name in lacking(theirs, outline(exercise.stub)):
+            update = f"`{COMMAND} update {exercise.id[:4]}` puts it there"
+            problems.append(f"{exercise.file_name} lacks `{name}`; {update}")
         untouched = set(theirs.stubs()) >= set(exercise.hints)
         if untouched and submission.source.text != exercise.stub:
             line = _first_differing_line(submission.source.text, exercise.stub)

@@ -11,6 +11,7 @@ from grader.course.outline import outline
 from grader.course.tutor_file import HINTS_PER_FUNCTION
 from grader.errors import UsageError
 from grader.judge.results import Status
+from grader.learner.contract import lacking
 from grader.learner.history import Store
 from grader.learner.submission import Unreadable, read_text
 
@@ -54,7 +55,10 @@ def _where_stuck(exercise: Exercise, folder: Path, store: Store) -> str:
     """The function of the first check that went wrong last time, else the first that is not written."""
     names = list(exercise.hints)
     try:
-        unwritten = [name for name in outline(read_text(folder / exercise.file_name)).stubs() if name in names]
+        theirs = outline(read_text(folder / exercise.file_name))
+        unwritten = [
+            name for name in names if name in theirs.stubs() or name in lacking(theirs, outline(exercise.stub))
+        ]
     except (Unreadable, SyntaxError, ValueError):
         unwritten = []
     attempt = store.latest_graded().get(exercise.id)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from grader.course.outline import Outline
+from grader.course.outline import Outline, outline
 from grader.protocol.job import Source
 
 
@@ -65,3 +66,23 @@ class Exercise:
     @property
     def file_name(self) -> str:
         return f"{self.id}.py"
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds `solutions/`, `tests/` and the rest."""
+        return Path(self.solution.path).parent.parent
+
+    @property
+    def asked(self) -> dict[str, tuple[str, ...]]:
+        """What this exercise and those that it imports have to define, by module: functions, and methods as
+        `Class.method`. An `__init__` without parameters may be missing: then there is nothing to do in it."""
+        return {name: _asked(source.text) for name, source in (*self.imported.items(), (self.id, self.solution))}
+
+
+def _asked(solution: str) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, function in outline(solution).functions.items()
+        if not any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+        if not (name.endswith(".__init__") and len(function.signature.parameters) == 1)
+    )

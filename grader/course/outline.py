@@ -6,6 +6,9 @@ import ast
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from inspect import Parameter, Signature
+from typing import Any
 
 from grader.protocol.job import Source
 
@@ -26,22 +29,39 @@ def parse(text: str) -> ast.Module:
 
 @dataclass(frozen=True)
 class Function:
-    """A function or method. `name` is qualified: `SimpleTokenizer.encode`. `parameters` are name and default."""
+    """A function or method, and whether its body is still to be written. `name` is qualified:
+    `SimpleTokenizer.encode`."""
 
     name: str
     line: int
-    parameters: tuple[str, ...]
     is_stub: bool
     node: AnyFunction
+
+    @property
+    def signature(self) -> Signature:
+        """What can be passed to it. A default is None here, whatever it is there."""
+        return _signature(self.node.args)
+
+    @property
+    def parameters(self) -> str:
+        """Its parameters as they are written, without annotations."""
+        return str(self.signature.replace(parameters=_spelled(self.node.args)))[1:-1]
+
+    @property
+    def decorators(self) -> tuple[str, ...]:
+        return tuple(ast.unparse(decorator) for decorator in self.node.decorator_list)
 
 
 @dataclass(frozen=True)
 class Outline:
-    """Top-level functions and methods by qualified name, classes by line, and what each class is based on."""
+    """Top-level functions and methods by qualified name, classes by line, and every name that is bound.
+
+    A method is bound as `Class.method`. Names bound within functions are left out.
+    """
 
     functions: dict[str, Function]
     classes: dict[str, int]
-    bases: dict[str, list[str]]
+    bound: frozenset[str]
 
     def line_of(self, name: str) -> int | None:
         """The line on which a function, a method or a class begins."""
@@ -60,46 +80,105 @@ class Outline:
         return [name for name, function in self.functions.items() if function.is_stub]
 
 
+@lru_cache(maxsize=128)
 def outline(text: str) -> Outline:
     """Raises SyntaxError, ValueError (null bytes), RecursionError or MemoryError, as `parse` does."""
     functions: dict[str, Function] = {}
     classes: dict[str, int] = {}
-    bases: dict[str, list[str]] = {}
-    for node in parse(text).body:
+    tree = parse(text)
+    for node in tree.body:
         if isinstance(node, AnyFunction):
             functions[node.name] = _function(node.name, node)
         elif isinstance(node, ast.ClassDef):
             classes[node.name] = node.lineno
-            bases[node.name] = [ast.unparse(base) for base in node.bases]
             for member in node.body:
                 if isinstance(member, AnyFunction):
                     name = f"{node.name}.{member.name}"
                     functions[name] = _function(name, member)
-    return Outline(functions, classes, bases)
+    names = _BoundNames()
+    names.visit(tree)
+    return Outline(functions, classes, frozenset(names.found))
+
+
+class _BoundNames(ast.NodeVisitor):
+    """Every name that a module or one of its classes binds, in whatever way and inside whatever `if`."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+        self._owner = ""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._bind(node.name)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self._bind(node.name)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._bind(node.name)
+        outer, self._owner = self._owner, f"{self._owner}{node.name}."
+        for statement in node.body:
+            self.visit(statement)
+        self._owner = outer
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store):
+            self._bind(node.id)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+            self.found.add(f"{node.value.id}.{node.attr}")
+        self.generic_visit(node)
+
+    def visit_alias(self, node: ast.alias) -> None:
+        self._bind((node.asname or node.name).partition(".")[0])
+
+    def visit_Lambda(self, node: ast.Lambda) -> None: ...
+
+    def _bind(self, name: str) -> None:
+        self.found.add(self._owner + name)
 
 
 def _function(name: str, node: AnyFunction) -> Function:
-    return Function(name, node.lineno, _parameters(node.args), _is_stub(node), node)
+    return Function(name, node.lineno, _is_stub(node), node)
 
 
-def _parameters(arguments: ast.arguments) -> tuple[str, ...]:
-    """Each parameter as text without its annotation, in order: `x`, `dim=-1`, `*args`, `*`, `**kwargs`."""
+def _signature(arguments: ast.arguments) -> Signature:
+    return Signature([parameter.replace(default=_none(parameter)) for parameter in _spelled(arguments)])
+
+
+def _none(parameter: Parameter) -> object:
+    return Parameter.empty if parameter.default is Parameter.empty else None
+
+
+def _spelled(arguments: ast.arguments) -> list[Parameter]:
+    """The parameters, in order, each with the text of its default."""
     positional = [*arguments.posonlyargs, *arguments.args]
+    only = len(arguments.posonlyargs)
     defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
-    parameters = [_parameter(a, d) for a, d in zip(positional, defaults, strict=True)]
+    parameters = [
+        _parameter(argument, Parameter.POSITIONAL_ONLY if at < only else Parameter.POSITIONAL_OR_KEYWORD, default)
+        for at, (argument, default) in enumerate(zip(positional, defaults, strict=True))
+    ]
     if arguments.vararg:
-        parameters.append(f"*{arguments.vararg.arg}")
-    elif arguments.kwonlyargs:
-        parameters.append("*")
+        parameters.append(Parameter(arguments.vararg.arg, Parameter.VAR_POSITIONAL))
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    parameters += [_parameter(a, d) for a, d in named]
+    parameters += [_parameter(argument, Parameter.KEYWORD_ONLY, default) for argument, default in named]
     if arguments.kwarg:
-        parameters.append(f"**{arguments.kwarg.arg}")
-    return tuple(parameters)
+        parameters.append(Parameter(arguments.kwarg.arg, Parameter.VAR_KEYWORD))
+    return parameters
 
 
-def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
-    return argument.arg if default is None else f"{argument.arg}={ast.unparse(default)}"
+class _Text(str):
+    """A text that is shown as it is, without quotation marks."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _parameter(argument: ast.arg, kind: Any, default: ast.expr | None) -> Parameter:
+    return Parameter(
+        argument.arg, kind, default=Parameter.empty if default is None else _Text(ast.unparse(default))
+    )
 
 
 def body_after_docstring(node: AnyFunction) -> list[ast.stmt]:

@@ -151,6 +151,7 @@ def job_for(exercise: Exercise, sources: dict[str, Source], seed: int, limits: L
         checks=tuple(check.name for check in exercise.checks),
         seed=seed,
         limits=limits,
+        asked=exercise.asked,
         forbidden_operations=operations,
         forbidden_packages=exercise.forbidden.get("*", ()),
     )

@@ -5,6 +5,7 @@ Runs are compared once, into findings. What a finding says is written once, when
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from grader.judge.picture import draw
 from grader.judge.results import CheckResult, Difference, Judged, Status, first_open
 from grader.judge.surroundings import explanation
 from grader.protocol.job import OUT_OF_SIGHT
-from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, LACKING, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.values import Array
-from grader.text import shorten
+from grader.text import COMMAND, shorten
 
 UNSTABLE = "Two runs of your code on the same input gave different results, so something in it is left to chance. "
+# How Python says that a call does not fit the parameters.
+NO_SUCH_CALL = re.compile(r"\(\) (takes|missing|got (an unexpected|multiple|some positional))|takes no arguments")
 STATUSES = {
     Ending.RETURNED: Status.PASSED,
     Ending.RAISED: Status.RAISED,
@@ -93,6 +96,8 @@ def _find_ending(check: Check, submitted: Submitted, run: CheckRun) -> Finding:
     status = STATUSES[run.ending]
     if status is Status.UNFINISHED and place and place.file != submitted.file:
         status = Status.BLOCKED
+    elif status is Status.UNFINISHED and run.failure and run.failure.message == LACKING and trace:
+        place = submitted.place_of(trace[-1].function)
     elif status is Status.RAISED and check.name == IMPORT_CHECK and _error(run) in SYNTAX_ERRORS:
         status = Status.UNREADABLE
     return Finding(check, status, place, run, trace=trace)
@@ -161,7 +166,10 @@ def _message(finding: Finding) -> str:
         case Status.BLOCKED if place:
             return f"Builds on `{place.function}` of {Path(place.file).name}, still to be written."
         case Status.UNFINISHED:
-            return f"`{place.function if place else check.function}` is still to be written."
+            name = finding.trace[-1].function if finding.trace else check.function
+            if what == LACKING:
+                return f"`{name}` is not in your file. `{COMMAND} update` puts its stub there and keeps all else."
+            return f"`{name}` is still to be written."
         case Status.FORBIDDEN:
             why = "That is the part you are to write here yourself."
             if what in OUT_OF_SIGHT:
@@ -178,6 +186,8 @@ def _message(finding: Finding) -> str:
         case Status.UNREADABLE:
             return f"Syntax error: {what}."
     kind = _error(run)
+    if not finding.trace and kind == "TypeError" and NO_SUCH_CALL.search(what):
+        return f"The test makes a call that the original takes, and yours does not ({what})."
     if not finding.trace:
         return f"The test cannot go on with what `{check.function}` gave back ({kind}: {what})."
     said = f"{kind}: {what}" if what else kind

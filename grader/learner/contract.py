@@ -1,65 +1,97 @@
-"""Does a learner's file still offer what the exercise asks for? Read, never run."""
+"""Does a learner's file offer what the exercise asks for? Read, never run.
+
+Only what is really called is asked for. Where reading cannot tell, running does: the process that grades the file
+puts a stub in the place of what it lacks (`grader/sandbox/loading.py`).
+"""
 
 from __future__ import annotations
 
-import ast
+from inspect import Parameter, Signature
 from pathlib import Path
 
 from grader.course.exercise import Exercise
-from grader.course.outline import Function, Outline, outline, parse
+from grader.course.keywords import Keywords, is_by_name, read_keywords
+from grader.course.outline import Outline, outline
 from grader.learner.submission import Submission, Unreadable
-from grader.text import COMMAND
+
+PLAIN = frozenset({"staticmethod", "classmethod", "property"})
+"""Decorators that change how a function is called. What another one makes of it is seen when it runs."""
 
 
 def check_contract(submission: Submission, exercise: Exercise) -> Outline:
     """The outline of the learner's file. Raises `Unreadable` for what keeps it from being graded:
-    a syntax error, a missing function, class or method, a signature that is not the exercise's."""
+    a syntax error, a function that cannot be called as the exercise calls it."""
     source = submission.source
     path = Path(source.path)
+    theirs = read_outline(source.text, path)
+    asked = outline(exercise.stub)
+    passed: Keywords | None = None
+    for name, wanted in asked.functions.items():
+        got = theirs.functions.get(name)
+        if got is None or got.decorators != wanted.decorators or is_alike(wanted.signature, got.signature):
+            continue
+        passed = passed or read_keywords(exercise.root)
+        by_name = {p for p in wanted.signature.parameters if is_by_name(p, name, asked.functions, passed)}
+        if not accepts(got.signature, wanted.signature, by_name):
+            raise Unreadable(
+                f"`{name}` takes ({got.parameters}) in your file; it is called as ({wanted.parameters})."
+                " Put the original parameters back.",
+                path,
+                got.line,
+            )
+    return theirs
+
+
+def read_outline(text: str, path: Path) -> Outline:
+    """What a learner's text defines. Raises `Unreadable` where Python cannot read it."""
     try:
-        theirs = outline(source.text)
-        bound = _bound_names(source.text)
+        return outline(text)
     except SyntaxError as error:
         raise Unreadable(f"Syntax error: {error.msg}.", path, error.lineno) from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise Unreadable(f"Python cannot read this file: {error}.", path) from error
-    asked = outline(exercise.stub)
-    reset = f"`{COMMAND} reset {exercise.id[:4]}` shows the original; your text is kept"
-    for name in [*asked.classes, *(name for name in asked.functions if "." not in name)]:
-        if name not in bound:
-            raise Unreadable(f"`{name}` is missing. The tests call it by this name ({reset}).", path)
-    for name, wanted in asked.functions.items():
-        owner, _, _ = name.rpartition(".")
-        if name in theirs.functions:
-            _check_parameters(wanted, theirs.functions[name], path)
-        elif owner in theirs.classes and theirs.bases.get(owner) == asked.bases.get(owner):
-            line = theirs.classes[owner]
-            raise Unreadable(f"`{name}` is missing. The tests call it by this name ({reset}).", path, line)
-    return theirs
 
 
-def _check_parameters(wanted: Function, got: Function, path: Path) -> None:
-    """The asked-for parameters come first, unchanged; more may follow if they can be left out."""
-    count = len(wanted.parameters)
-    more = got.parameters[count:]
-    if got.parameters[:count] == wanted.parameters and all("=" in p or p.startswith("*") for p in more):
-        return
-    raise Unreadable(
-        f"`{wanted.name}` takes ({', '.join(got.parameters)}) in your file; the tests call it as"
-        f" ({', '.join(wanted.parameters)}). Put the original parameters back.",
-        path,
-        got.line,
-    )
+def lacking(theirs: Outline, asked: Outline) -> list[str]:
+    """The asked-for functions, classes and methods that are bound nowhere in a file, as far as reading can tell.
+
+    A class that is missing stands for its methods.
+    """
+    return [
+        name
+        for name in [*asked.classes, *asked.functions]
+        for owner in [name.rpartition(".")[0]]
+        if name not in theirs.bound and (not owner or owner in theirs.classes)
+    ]
 
 
-def _bound_names(text: str) -> set[str]:
-    """Every name that the file binds somewhere: a function made by assignment or inside an `if` counts too."""
-    names: set[str] = set()
-    for node in ast.walk(parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).partition(".")[0])
-    return names
+def is_alike(wanted: Signature, got: Signature) -> bool:
+    """The same names in the same order, with and without defaults alike."""
+    return list(wanted.parameters.values()) == list(got.parameters.values())
+
+
+def accepts(got: Signature, wanted: Signature, by_name: set[str]) -> bool:
+    """Can a function be called in every way in which the asked-for one is called?
+
+    By position, with and without what has a default, and by name where `by_name` says so.
+    """
+    positional = [p for p in wanted.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = [p for p in wanted.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for are_left_out in (False, True):
+        values = [p.name for p in positional if not (are_left_out and p.default is None)]
+        words = {p.name: p.name for p in named if not (are_left_out and p.default is None)}
+        try:
+            got.bind(*values, **words)
+        except TypeError:
+            return False
+    places = {p.name: number for number, p in enumerate(positional)}
+    return all(_takes_by_name(got, name, places.get(name)) for name in by_name)
+
+
+def _takes_by_name(got: Signature, name: str, place: int | None) -> bool:
+    """Is there a parameter of this name, and at this place if it is passed by position as well?"""
+    parameters = list(got.parameters.values())
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return True
+    at = next((number for number, p in enumerate(parameters) if p.name == name), None)
+    return at is not None and (place is None or at == place)

@@ -45,7 +45,8 @@ class Limits:
 class Job:
     """Run `checks` of the probe file on the module `exercise` of a package made of `sources`.
 
-    `forbidden_operations` maps a check to the torch operations that its subject may not call;
+    `asked` names, for each module, the functions and methods that it has to define: a stub stands in for what it
+    lacks. `forbidden_operations` maps a check to the torch operations that its subject may not call;
     `forbidden_packages` may not be imported by any of them.
     """
 
@@ -55,6 +56,7 @@ class Job:
     checks: tuple[str, ...]
     seed: int
     limits: Limits
+    asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     forbidden_operations: dict[str, tuple[str, ...]] = field(default_factory=dict)
     forbidden_packages: tuple[str, ...] = ()
 
@@ -100,6 +102,7 @@ def _job(parts: dict[str, Any], sources: list[Source]) -> Job:
         checks=tuple(parts["checks"]),
         seed=parts["seed"],
         limits=Limits(**parts["limits"]),
+        asked={name: tuple(functions) for name, functions in parts["asked"].items()},
         forbidden_operations={name: tuple(ops) for name, ops in parts["forbidden_operations"].items()},
         forbidden_packages=tuple(parts["forbidden_packages"]),
     )

@@ -9,6 +9,8 @@ from grader.protocol.values import Value
 
 # The pseudo-check under which the import of the subject is reported.
 IMPORT_CHECK = "import"
+# What a stub says that stands in for a function which the code under test lacks.
+LACKING = "is not in the file"
 # How many refused acts are kept of a check, and how much of each.
 MAX_REFUSED = 20
 MAX_ACT = 300

@@ -5,9 +5,10 @@ What is graded is exactly the text that was read: no file is opened again, no st
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.abc import InspectLoader, MetaPathFinder
@@ -15,28 +16,36 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import CodeType, ModuleType
 
+import torch
+
 from grader.protocol.job import Source
+from grader.protocol.runs import LACKING
+
+# What a class has from these it was not given by who wrote it.
+FOUNDATIONS = frozenset({object, torch.nn.Module, torch.optim.Optimizer, torch.utils.data.Dataset})
 
 
 class _Package(MetaPathFinder):
     """Finds `package` itself (empty) and `package.name` for every source."""
 
-    def __init__(self, package: str, sources: dict[str, Source]) -> None:
+    def __init__(self, package: str, sources: Mapping[str, Source], asked: Mapping[str, Sequence[str]]) -> None:
         self.package = package
         self.sources = sources
+        self.asked = asked
 
     def find_spec(self, fullname: str, path: object, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname == self.package:
             return spec_from_loader(fullname, _Text(Source("<package>", "")), is_package=True)
         package, _, name = fullname.rpartition(".")
         if package == self.package and name in self.sources:
-            return spec_from_loader(fullname, _Text(self.sources[name]), is_package=False)
+            return spec_from_loader(fullname, _Text(self.sources[name], self.asked.get(name, ())), is_package=False)
         return None
 
 
 class _Text(InspectLoader):
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, asked: Sequence[str] = ()) -> None:
         self.source = source
+        self.asked = asked
 
     def get_source(self, fullname: str) -> str:
         return self.source.text
@@ -49,6 +58,36 @@ class _Text(InspectLoader):
         linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
         module.__file__ = path
         exec(_compiled(path, text), module.__dict__)
+        for name in self.asked:
+            _stand_in(module, name)
+
+
+def _stand_in(module: ModuleType, name: str) -> None:
+    """Put a stub where a module lacks a function or a method. Whatever Python finds there counts as written."""
+    owner, _, function = name.rpartition(".")
+    if not owner:
+        if not hasattr(module, function):
+            setattr(module, function, _stub(module, name))
+        return
+    if not hasattr(module, owner):
+        setattr(module, owner, type(owner, (), {"__init__": _stub(module, owner)}))
+    kind = getattr(module, owner)
+    if isinstance(kind, type) and kind.__module__ == module.__name__ and not _defines(kind, function):
+        setattr(kind, function, _stub(module, name))
+
+
+def _defines(kind: type, method: str) -> bool:
+    return any(method in vars(base) for base in inspect.getmro(kind) if base not in FOUNDATIONS)
+
+
+def _stub(module: ModuleType, name: str) -> Callable[..., object]:
+    """A function that says that it is missing, as if it had said so in the module's own file."""
+    namespace: dict[str, Callable[..., object]] = {}
+    text = f"def stub(*_, **__):\n    raise NotImplementedError({LACKING!r})\n"
+    exec(compile(text, module.__file__ or "", "exec"), namespace)
+    stub = namespace["stub"]
+    stub.__code__ = stub.__code__.replace(co_name=name)
+    return stub
 
 
 @lru_cache(maxsize=64)
@@ -58,9 +97,11 @@ def _compiled(path: str, text: str) -> CodeType:
 
 
 @contextmanager
-def importable(package: str, sources: dict[str, Source]) -> Iterator[None]:
-    """Within the block, `import package.name` runs the source of that name."""
-    finder = _Package(package, sources)
+def importable(
+    package: str, sources: Mapping[str, Source], asked: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[None]:
+    """Within the block, `import package.name` runs the source of that name. `asked` lists what it has to define."""
+    finder = _Package(package, sources, asked or {})
     sys.meta_path.insert(0, finder)
     try:
         yield

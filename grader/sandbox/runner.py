@@ -46,7 +46,7 @@ def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
     The first result is that of the import itself, named `IMPORT_CHECK`; if it failed it is the only one.
     """
     files = frozenset(source.path for source in job.sources.values())
-    with importable(PACKAGE, job.sources), packages_refused(job.forbidden_packages):
+    with importable(PACKAGE, job.sources, job.asked), packages_refused(job.forbidden_packages):
         probes = run_source("probes", job.probes)
         surroundings = Surroundings.now()
         start = perf_counter()

@@ -78,7 +78,9 @@ def test_the_reference_passes_and_says_so_in_json(command: Command, checkout: Pa
 
 def test_the_same_report_as_junit(command: Command, checkout: Path) -> None:
     path = solve(checkout, FIRST)
-    path.write_text(path.read_text(encoding="utf-8").replace("def accuracy(", "def accurate("), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("def accuracy(", "def accuracy(more, "), encoding="utf-8"
+    )
     done = command("check", "0", "1", "--format", "junit")
     assert done.returncode == 1
     root = ElementTree.fromstring(done.stdout)

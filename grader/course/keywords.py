@@ -1,0 +1,70 @@
+"""Which parameters are passed by name: those names are part of what an exercise asks for, all others are free."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+from grader.course.outline import parse
+
+# What stands for a callee without a name of its own, such as a module that is called.
+SOMETHING = ""
+# What stands for every name, where a call unpacks a dictionary.
+EVERY = "**"
+# Functions that call what they are given, and where they take it.
+CALLERS = {"outcome": 1, "partial": 0}
+
+Keywords = dict[str, frozenset[str]]
+"""The names passed to each callee, under the last part of its name."""
+
+
+def read_keywords(root: Path) -> Keywords:
+    """What the probes, the solutions and the scripts pass by name."""
+    paths = [
+        path for pattern in ("tests/test_ex*.py", "solutions/*.py", "scripts/*.py") for path in root.glob(pattern)
+    ]
+    return keywords(path.read_text(encoding="utf-8") for path in paths)
+
+
+def keywords(texts: Iterable[str]) -> Keywords:
+    """What these texts pass by name."""
+    found: dict[str, set[str]] = {}
+    for text in texts:
+        for node in ast.walk(parse(text)):
+            if isinstance(node, ast.Call):
+                names = {keyword.arg or EVERY for keyword in node.keywords}
+                found.setdefault(_callee(node), set()).update(names)
+    return {callee: frozenset(names) for callee, names in found.items()}
+
+
+def is_by_name(parameter: str, function: str, asked: Iterable[str], passed: Keywords) -> bool:
+    """Is this parameter of an asked-for function passed by name?
+
+    `forward` and what Python calls by itself are called through an object, whose variable may have any name.
+    """
+    owner, _, name = function.rpartition(".")
+    if name == "__init__":
+        return _has(passed.get(owner, ()), parameter)
+    if not owner or not (name == "forward" or name.startswith("__")):
+        return _has(passed.get(name, ()), parameter)
+    named = {part for other in asked for part in other.split(".")}
+    return any(parameter in names for callee, names in passed.items() if callee not in named)
+
+
+def _has(names: Iterable[str], parameter: str) -> bool:
+    return parameter in names or EVERY in names
+
+
+def _callee(node: ast.Call) -> str:
+    name = _last_name(node.func)
+    position = CALLERS.get(name)
+    if position is not None and len(node.args) > position:
+        return _last_name(node.args[position])
+    return name
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else SOMETHING
