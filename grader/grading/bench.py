@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,12 +14,16 @@ from grader.course.exercise import Edit, Exercise, Mistake
 from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
 from grader.protocol.job import Job, Limits, Source
-from grader.protocol.runs import Ending, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import run, run_many
 
 # The reference is ours: this only keeps a broken probe from hanging the grader.
 REFERENCE_SECONDS = 60.0
+# After a check that ended its process, the next ones get the limit on time divided by this, and all processes
+# together get so many times the limit.
+LATER = 4
+TOTAL = 2
 WORKERS = min(4, os.cpu_count() or 1)
 
 
@@ -78,8 +83,32 @@ class Bench:
         checks: Sequence[str] | None = None,
         cancelled: threading.Event | None = None,
     ) -> SubjectRun:
-        """All checks, or these, on a learner's files. Raises `Cancelled`."""
-        return self._executor.one(self._job(sources, self._limits(), checks), cancelled)
+        """All checks, or these, on a learner's files. Raises `Cancelled`.
+
+        A check that ended its process ends no other: the next ones run in a new one, those about the same function
+        last, until `TOTAL` times the limit is over. What was left then is missing in the result.
+        """
+        limits = self._limits()
+        left = [check for check in self.exercise.checks if checks is None or check.name in checks]
+        start = time.monotonic()
+        runs: list[SubjectRun] = []
+        ended: set[str] = set()
+        seconds = limits.seconds
+        while left:
+            job = self._job(sources, replace(limits, seconds=seconds), [check.name for check in left])
+            runs.append(self._executor.one(job, cancelled))
+            last = runs[-1].checks[-1]
+            seen = runs[-1].by_name()
+            ended_in = next((check for check in left if check.name == last.check), None)
+            left = [check for check in left if check.name not in seen]
+            if ended_in is None:  # while it was imported: it would do so again
+                break
+            ended.add(ended_in.function)
+            left.sort(key=lambda check: check.function in ended)
+            seconds = limits.seconds / LATER
+            if time.monotonic() - start + seconds > TOTAL * limits.seconds:
+                break
+        return joined(runs, self.exercise)
 
     def run_mistakes(
         self, candidates: Sequence[tuple[Mistake, ...]], checks: Sequence[str]
@@ -169,6 +198,14 @@ def limits_after(reference: SubjectRun) -> Limits:
 def limits_of_hanging(reference: SubjectRun) -> Limits:
     """A mistake that is known to hang is not waited for long."""
     return Limits(seconds=1.0 + 5 * seconds_of(reference))
+
+
+def joined(runs: Sequence[SubjectRun], exercise: Exercise) -> SubjectRun:
+    """What several processes showed of one subject, as one: the checks in the exercise's order."""
+    found = {check.check: check for run in runs for check in run.checks}
+    names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
+    output = "".join(run.output for run in runs)
+    return SubjectRun(tuple(found[name] for name in names if name in found), output, max(run.peak for run in runs))
 
 
 def seconds_of(run: SubjectRun) -> float:

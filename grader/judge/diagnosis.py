@@ -34,8 +34,14 @@ def diagnose(
     hung = [run for status, run in ran if status is Status.TIMEOUT]
     wrong = [run for status, run in ran if status in EXPLICABLE]
     passed = tuple(finding.check.name for finding in findings if finding.status is Status.PASSED)
-    candidates = [(mistake,) for mistake in exercise.mistakes if mistake.hangs == bool(hung)]
-    search = _Search(reference, hung[:1] or wrong, () if hung else passed, run_mistakes)
+    found: dict[str, tuple[Mistake, ...]] = {}
+    if hung:
+        # What hangs is not waited for in the checks that passed, so it is not refuted by them.
+        search = _Search(reference, hung[:1], (), run_mistakes)
+        search.explain(hung[0], [(mistake,) for mistake in exercise.mistakes if mistake.hangs])
+        found |= search.explained
+    candidates = [(mistake,) for mistake in exercise.mistakes if not mistake.hangs]
+    search = _Search(reference, wrong, passed, run_mistakes)
     tried: set[str] = set()
     for _ in range(MAX_ROUNDS):
         first = next((run for run in search.unexplained if run.check not in tried), None)
@@ -43,12 +49,12 @@ def diagnose(
             break
         tried.add(first.check)
         search.explain(first, candidates)
-    if search.unexplained and not hung:
+    if search.unexplained:
         first = search.unexplained[0]
         function = next((check.function for check in exercise.checks if check.name == first.check), "")
-        known = {mistake for found in search.explained.values() for mistake in found}
+        known = {mistake for mistakes in search.explained.values() for mistake in mistakes}
         search.explain(first, _pairs(exercise, function, known))
-    return search.explained
+    return found | search.explained
 
 
 class _Search:

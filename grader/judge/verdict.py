@@ -54,8 +54,8 @@ class Submitted:
 class Finding:
     """A check on the learner's code beside the same check on the reference.
 
-    `run` is None where the process had ended before, in the check `ended_in`. `place` is what the learner should
-    look at; `trace` holds the frames of theirs on the way to an error.
+    `run` is None where time was up before. `place` is what the learner should look at; `trace` holds the frames of
+    theirs on the way to an error.
     """
 
     check: Check
@@ -64,7 +64,6 @@ class Finding:
     run: CheckRun | None = None
     departure: Departure | None = None
     trace: tuple[Place, ...] = ()
-    ended_in: str = ""
 
 
 def compare_runs(
@@ -79,7 +78,7 @@ def compare_runs(
     for check in exercise.checks:
         run = runs.get(check.name)
         if run is None:
-            findings.append(Finding(check, Status.BLOCKED, None, ended_in=actual.checks[-1].check))
+            findings.append(Finding(check, Status.BLOCKED, None))
         elif run.ending is not Ending.RETURNED:
             findings.append(_find_ending(check, submitted, run))
         else:
@@ -156,7 +155,7 @@ def _message(finding: Finding) -> str:
     """What is said where no known mistake explains it."""
     check, place, run = finding.check, finding.place, finding.run
     if run is None:
-        return f"Not run: the process had ended in `{finding.ended_in}`."
+        return "Not run: the checks before took all the time that an exercise has."
     if finding.departure:
         difference = finding.departure.difference
         return f"{shorten(difference.observation)}: {difference.summary}."

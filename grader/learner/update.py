@@ -41,12 +41,15 @@ def bring_up_to_date(text: str, stub: str, path: Path) -> Update:
     theirs, asked = read_outline(text, path), outline(stub)
     missing = lacking(theirs, asked)
     lines = text.splitlines()
-    additions = [_method(name, text, stub, path) for name in missing if "." in name]
+    additions: dict[int, list[str]] = {}
+    for name in missing:
+        if "." in name:
+            line, new = _method(name, text, stub, path)
+            additions.setdefault(line, []).extend(new)
     if missing:
-        additions.append((_end_of_imports(text), _new_names(theirs, stub)))
-    # From the end on, so that the numbers stay right; those of one line in their order.
-    for line, new in sorted(additions[::-1], key=lambda addition: addition[0], reverse=True):
-        lines[line:line] = new
+        additions.setdefault(_end_of_imports(text), []).extend(_new_names(theirs, stub))
+    for line in sorted(additions, reverse=True):  # from the end on, so that the numbers stay right
+        lines[line:line] = additions[line]
     for name in missing:
         if "." not in name:
             lines += ["", "", *_source(_find(stub, name), stub)]

@@ -11,11 +11,12 @@ import pytest
 
 from grader.course.catalogue import load
 from grader.course.exercise import Exercise
+from grader.grading.bench import LATER, TOTAL
 from grader.grading.session import Session
 from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.learner.history import Store
 from grader.supervisor.launcher import Launcher
-from tests.mini import HINTS, ID, SOLUTION, TITLE, with_body, write_exercise
+from tests.mini import HINTS, ID, PROBES, SOLUTION, TITLE, with_body, write_exercise
 
 Grade = Callable[[str], ExerciseResult]
 
@@ -75,7 +76,7 @@ def test_an_endless_loop_is_a_timeout_with_its_line(grade: Grade) -> None:
     assert check.place is not None
     assert check.place.line in (line_of(text, "while True"), line_of(text, "x = x + 0"))
     assert check.mistakes == ("endless",)
-    assert result.checks[1].status is Status.BLOCKED
+    assert [check.status for check in result.checks] == [Status.TIMEOUT, Status.PASSED, Status.PASSED]
 
 
 def test_an_endless_loop_that_swallows_everything_is_a_timeout(grade: Grade) -> None:
@@ -411,3 +412,33 @@ def test_a_text_is_kept_before_it_is_graded(repository: Path, exercise: Exercise
     found = store.text_of(attempt.id)
     assert found is not None and found[1] == SOLUTION
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        ("while True: pass", Status.TIMEOUT),
+        ("import os; os._exit(0)", Status.CRASHED),
+        ("return bytearray(3 * 2**30)", Status.LIMIT),
+        ("while True: print('x' * 10_000)", Status.LIMIT),
+    ],
+)
+def test_a_function_that_ends_the_process_costs_its_own_check_only(grade: Grade, ends: str, status: Status) -> None:
+    text = with_body(ends).replace("return x.sum(dim=-1)", "return x.sum(dim=-1) + 1")
+    result = grade(text)
+    assert [check.status for check in result.checks] == [status, Status.WRONG, Status.PASSED]
+
+
+def test_all_hangs_together_have_a_bound(repository: Path, subject_processes: Launcher) -> None:
+    probe = (
+        "def test_double_{0}(subject, draw, observe):\n    observe('twice', subject.double(draw.normal(2, 3)))\n"
+    )
+    write_exercise(repository, probes=PROBES + "".join(probe.format(number) for number in range(20)))
+    (exercise,) = load(repository)
+    (repository / "exercises" / exercise.file_name).write_text(with_body("while True: pass"))
+    result = Session((exercise,), repository / "exercises", 17, subject_processes, None).grade(exercise)
+    statuses = [check.status for check in result.checks]
+    assert statuses[:3] == [Status.TIMEOUT, Status.PASSED, Status.PASSED]
+    assert set(statuses[3:]) <= {Status.TIMEOUT, Status.BLOCKED}
+    assert statuses.count(Status.TIMEOUT) <= 1 + LATER * (TOTAL - 1)
+    assert "took all the time" in result.checks[-1].message
