@@ -10,7 +10,7 @@ from pathlib import Path
 
 from grader.bootstrap import EXERCISES, ROOT
 from grader.commands.opened import opened_launcher, opened_store, tried_protections
-from grader.course.catalogue import exercise_ids, find, load_with_imported
+from grader.course.catalogue import exercise_ids, find, load
 from grader.course.exercise import Exercise
 from grader.errors import UsageError
 from grader.grading.session import Session
@@ -37,7 +37,7 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
     if format == "text":
         print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
     with opened_launcher(chosen_seed) as launcher, opened_store() as store, tried_protections(launcher) as trial:
-        exercises = {exercise.id: exercise for exercise in load_with_imported(ROOT, wanted)}
+        exercises = {exercise.id: exercise for exercise in load(ROOT, wanted)}
         if strict:
             require_all(trial.result())
         kept_in = store if folder == EXERCISES else None

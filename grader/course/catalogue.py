@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -39,13 +39,6 @@ def exercise_ids(root: Path) -> tuple[str, ...]:
 def choose(root: Path, wanted: Sequence[str]) -> tuple[Exercise, ...]:
     """The exercises named by `ex06`, `6` or `ex06_attention`, in their order. No other is read."""
     return load(root, find(exercise_ids(root), wanted))
-
-
-def load_with_imported(root: Path, ids: Sequence[str]) -> tuple[Exercise, ...]:
-    """These exercises and those that they import, each read once, in the order of their numbers."""
-    asked = load(root, ids)
-    others = {name for exercise in asked for name in exercise.imported}.difference(ids)
-    return tuple(sorted((*asked, *load(root, tuple(others))), key=lambda exercise: exercise.id))
 
 
 def find(ids: Sequence[str], wanted: Sequence[str]) -> list[str]:
@@ -106,15 +99,21 @@ def _read(path: Path) -> Source:
 
 def read_checks(probes: str) -> tuple[Check, ...]:
     """The probes in a test file, in order."""
+    functions = {node.name: node for node in parse(probes).body if isinstance(node, ast.FunctionDef)}
     checks = []
-    for node in parse(probes).body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            named = (
-                part.attr
-                for part in ast.walk(node)
-                if isinstance(part, ast.Attribute)
-                and isinstance(part.value, ast.Name)
-                and part.value.id == "subject"
-            )
-            checks.append(Check(node.name, next(named, "")))
+    for name, node in functions.items():
+        if name.startswith("test_"):
+            used = tuple(dict.fromkeys(_used(node, functions)))
+            checks.append(Check(name, used[0] if used else "", used))
     return tuple(checks)
+
+
+def _used(node: ast.FunctionDef, helpers: Mapping[str, ast.FunctionDef]) -> Iterator[str]:
+    """What a probe uses of its subject: itself first, then in the functions that it calls."""
+    parts = list(ast.walk(node))
+    for part in parts:
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "subject":
+            yield part.attr
+    called = {part.id for part in parts if isinstance(part, ast.Name)} & helpers.keys()
+    for name in sorted(called):
+        yield from _used(helpers[name], {other: helpers[other] for other in helpers if other != name})

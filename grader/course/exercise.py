@@ -11,10 +11,11 @@ from grader.protocol.job import Source
 
 @dataclass(frozen=True)
 class Check:
-    """One probe: its name, and the function or class that it is about (the first `subject.…` in it)."""
+    """One probe. `function` is what it is about, the first `subject.…` in it; `uses` is all of them."""
 
     name: str
     function: str
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

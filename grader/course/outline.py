@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import Parameter, Signature
@@ -197,6 +197,29 @@ def _is_stub(node: AnyFunction) -> bool:
         return False
     raised = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
     return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+
+
+def reach(names: Iterable[str], text: str) -> set[str]:
+    """These top-level functions and classes of a text, and all names that they mention, also through others."""
+    mentioned = _mentioned(text)
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += mentioned.get(name, ())
+    return found
+
+
+@lru_cache(maxsize=128)
+def _mentioned(text: str) -> dict[str, frozenset[str]]:
+    """For each top-level function and class, the names in it."""
+    return {
+        node.name: frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+        for node in parse(text).body
+        if isinstance(node, AnyFunction | ast.ClassDef)
+    }
 
 
 def imported_names(text: str) -> list[str]:

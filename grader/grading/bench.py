@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from grader.course.exercise import Edit, Exercise, Mistake
+from grader.course.outline import reach
 from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
 from grader.protocol.job import Job, Limits, Source
@@ -20,8 +21,8 @@ from grader.supervisor.watch import run, run_many
 
 # The reference is ours: this only keeps a broken probe from hanging the grader.
 REFERENCE_SECONDS = 60.0
-# After a check that ended its process, the next ones get the limit on time divided by this, and all processes
-# together get so many times the limit.
+# After a check that ended its process, the next ones get what is left of the limit on time, but at least the limit
+# divided by this; and all processes together get so many times the limit.
 LATER = 4
 TOTAL = 2
 WORKERS = min(4, os.cpu_count() or 1)
@@ -85,18 +86,19 @@ class Bench:
     ) -> SubjectRun:
         """All checks, or these, on a learner's files. Raises `Cancelled`.
 
-        A check that ended its process ends no other: the next ones run in a new one, those about the same function
-        last, until `TOTAL` times the limit is over. What was left then is missing in the result.
+        A check that ended its process ends no other: the next ones run in a new one, those that use the same
+        function last, until `TOTAL` times the limit is over. What was left then is missing in the result.
         """
         limits = self._limits()
         left = [check for check in self.exercise.checks if checks is None or check.name in checks]
-        start = time.monotonic()
         runs: list[SubjectRun] = []
         ended: set[str] = set()
-        seconds = limits.seconds
+        seconds, spent = limits.seconds, 0.0
         while left:
             job = self._job(sources, replace(limits, seconds=seconds), [check.name for check in left])
+            start = time.monotonic()
             runs.append(self._executor.one(job, cancelled))
+            spent += min(seconds, time.monotonic() - start)  # it got more where the machine was busy
             last = runs[-1].checks[-1]
             seen = runs[-1].by_name()
             ended_in = next((check for check in left if check.name == last.check), None)
@@ -104,9 +106,9 @@ class Bench:
             if ended_in is None:  # while it was imported: it would do so again
                 break
             ended.add(ended_in.function)
-            left.sort(key=lambda check: check.function in ended)
-            seconds = limits.seconds / LATER
-            if time.monotonic() - start + seconds > TOTAL * limits.seconds:
+            left.sort(key=lambda check: bool(ended & reach(check.uses, self.exercise.solution.text)))
+            seconds = max(limits.seconds - spent, limits.seconds / LATER)
+            if spent + seconds > TOTAL * limits.seconds:
                 break
         return joined(runs, self.exercise)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from grader.course.exercise import Mistake
@@ -24,10 +24,13 @@ class Grading:
     bench: Bench
     submitted: Submitted
     actual: SubjectRun
+    causes: Mapping[str, str] = field(default_factory=dict)
+    """What a check waits for that is not its own fault."""
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        return compare_runs(self.bench.exercise, self.submitted, self.bench.reference(), self.actual)
+        exercise, reference = self.bench.exercise, self.bench.reference()
+        return compare_runs(exercise, self.submitted, reference, self.actual, self.causes)
 
     @property
     def status(self) -> Status:

@@ -44,7 +44,7 @@ def run_mistakes(bench: Bench) -> list[Row]:
             for position, other in enumerate(mistakes)
             if other.says != mistake.says
             and seen[position] == seen[number]
-            and not departures(runs[number], runs[position], seen[number])
+            and not departures(runs[number], runs[position], seen[number], to_the_word=True)
         ]
         hung = any(check.ending is Ending.TIMEOUT for check in runs[number].checks)
         is_importable = IMPORT_CHECK not in seen[number]

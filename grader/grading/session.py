@@ -12,13 +12,14 @@ from pathlib import Path
 from grader.course.exercise import Exercise
 from grader.course.outline import Outline
 from grader.grading.bench import WORKERS, Bench, Processes, ReferenceFails
+from grader.grading.causes import find_causes
 from grader.grading.grading import Explained, Grading
 from grader.judge.compare import departures
 from grader.judge.results import ExerciseResult, Status
 from grader.judge.verdict import Submitted
 from grader.learner.contract import check_contract
 from grader.learner.history import Store
-from grader.learner.submission import Submission, Unreadable, read_submission
+from grader.learner.submission import Submission, Unreadable, digest, read_submission
 from grader.protocol.runs import Place
 from grader.supervisor.launcher import Launcher
 
@@ -60,24 +61,23 @@ class Session:
         """
         return replace(self, cancelled=cancelled, _results={})
 
-    def grade(self, exercise: Exercise, keep: bool = True) -> ExerciseResult:
+    def grade(self, exercise: Exercise) -> ExerciseResult:
         """The verdict on one exercise, whatever the learner's code does. Raises `Cancelled`.
 
-        Its text goes into the store, unless it is the untouched stub, or `keep` says that it is looked at only
-        because another exercise builds on it.
+        Its text goes into the store, unless it is the untouched stub.
         """
         start = time.perf_counter()
         attempt: int | None = None
-        digest = ""
+        read = ""
         try:
             submission = read_submission(self.folder, exercise.id)
-            digest = submission.digest
-            if self.store and keep and submission.source.text != exercise.stub:
+            read = submission.digest
+            if self.store and submission.source.text != exercise.stub:
                 attempt = self.store.keep(exercise.id, submission.source.text, "graded", self.seed)
             result = self._grade(exercise, submission, check_contract(submission, exercise))
         except Unreadable as problem:
             result = self._unreadable(exercise, problem)
-        result = replace(result, seconds=time.perf_counter() - start, digest=digest)
+        result = replace(result, seconds=time.perf_counter() - start, digest=read)
         if self.store:
             self.store.finish(attempt, result)
         self._results[exercise.id] = result
@@ -99,33 +99,28 @@ class Session:
         grading = Grading(bench, Submitted(submission.source.path, outline), actual)
         explained: Explained = {}
         unstable: tuple[str, ...] = ()
-        status, message = grading.status, ""
-        if status not in (Status.PASSED, Status.UNFINISHED, Status.BLOCKED):
-            earlier = self._unfinished_before(exercise, submission)
-            if earlier:
-                status = Status.BLOCKED
-                message = f"Builds on {earlier.id}, which is not done ({earlier.status}). Begin there."
-            else:
-                explained = grading.explain()
-                unstable = self._unstable(grading, explained, submission)
+        if grading.status not in (Status.PASSED, Status.UNFINISHED, Status.BLOCKED):
+            grading = find_causes(grading, submission, self._doubtful(exercise, submission), self.cancelled)
+            explained = grading.explain()
+            unstable = self._unstable(grading, explained, submission)
         return ExerciseResult(
             id=exercise.id,
-            status=status,
+            status=grading.status,
             seconds=0.0,
             checks=grading.results(explained, unstable),
-            message=message,
             output=actual.output,
             refused=tuple(dict.fromkeys(act for check in actual.checks for act in check.refused)),
         )
 
-    def _unfinished_before(self, exercise: Exercise, submission: Submission) -> ExerciseResult | None:
-        """The first exercise that this one imports and that does not pass: its faults would show up here."""
-        for other in self.exercises:
-            if other.id in submission.imported and other.id != exercise.id:
-                result = self._results.get(other.id) or self.grade(other, keep=False)
-                if result.status is not Status.PASSED:
-                    return result
-        return None
+    def _doubtful(self, exercise: Exercise, submission: Submission) -> list[str]:
+        """The exercises that this one imports, without those of which the very text has passed."""
+        latest = self.store.latest_graded() if self.store else {}
+        passed = {name for name, result in self._results.items() if result.status is Status.PASSED}
+        for name, attempt in latest.items():
+            source = submission.sources.get(name)
+            if source and attempt.status is Status.PASSED and attempt.digest == digest(source.text):
+                passed.add(name)
+        return sorted(name for name in submission.imported if name in exercise.imported and name not in passed)
 
     def _bench(self, exercise: Exercise) -> Bench:
         with self._lock:

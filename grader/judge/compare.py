@@ -15,7 +15,7 @@ import numpy.typing as npt
 from grader.judge.numbers import Numbers, numbers, raw
 from grader.judge.results import Difference
 from grader.judge.wording import kind, show
-from grader.protocol.runs import CheckRun, Ending, Observation, SubjectRun
+from grader.protocol.runs import CheckRun, Ending, Failure, Observation, SubjectRun
 from grader.protocol.values import Array, Opaque, Raised, Value
 from grader.text import shorten
 
@@ -46,14 +46,22 @@ def first_departure(expected: CheckRun, actual: CheckRun) -> Departure | None:
     return None
 
 
-def departures(one: SubjectRun, other: SubjectRun, checks: Iterable[str]) -> tuple[str, ...]:
-    """Those of these checks in which two subjects did not behave alike. A check missing on one side only is one."""
+def departures(
+    one: SubjectRun, other: SubjectRun, checks: Iterable[str], to_the_word: bool = False
+) -> tuple[str, ...]:
+    """Those of these checks in which two subjects did not behave alike. A check missing on one side only is one.
+
+    `to_the_word` compares the messages of errors too, whoever wrote them.
+    """
     ours, theirs = one.by_name(), other.by_name()
-    return tuple(name for name in checks if not _same(ours.get(name), theirs.get(name)))
 
+    def are_alike(name: str) -> bool:
+        mine, yours = ours.get(name), theirs.get(name)
+        if mine is None or yours is None:
+            return mine is yours
+        return same_run(mine, yours) and not (to_the_word and _message(mine) != _message(yours))
 
-def _same(one: CheckRun | None, other: CheckRun | None) -> bool:
-    return one is other if one is None or other is None else same_run(one, other)
+    return tuple(name for name in checks if not are_alike(name))
 
 
 def same_run(one: CheckRun, other: CheckRun) -> bool:
@@ -62,13 +70,24 @@ def same_run(one: CheckRun, other: CheckRun) -> bool:
         return False
     if one.ending in (Ending.TIMEOUT, Ending.CRASHED, Ending.LIMIT):
         return True  # how the check ended is all that is left of it
-    if (one.failure is None) != (other.failure is None):
+    return _same_failure(one.failure, other.failure) and first_departure(one, other) is None
+
+
+def _same_failure(one: Failure | None, other: Failure | None) -> bool:
+    """The same type, raised in the same function. The words are torch's or Python's, and tell how the code is
+    written: `g.pow(2)` and `g.double()` fail alike where `g` is None. Where it was raised outside of the code under
+    test, by what a probe did with what that gave back, they are all there is."""
+    if one is None or other is None:
+        return one is other
+    if one.types != other.types:
         return False
-    if one.failure and other.failure and one.failure.types != other.failure.types:
-        return False
-    if one.failure and other.failure and one.failure.message != other.failure.message:
-        return False
-    return first_departure(one, other) is None
+    if one.trace and other.trace and one.trace[-1].function == other.trace[-1].function:
+        return True
+    return one.message == other.message
+
+
+def _message(run: CheckRun) -> str:
+    return run.failure.message if run.failure else ""
 
 
 def compare(expected: Observation, actual: Value) -> Difference | None:
@@ -192,7 +211,9 @@ def _compare_sequences(
 
 
 def _lengths(expected: list[Value] | tuple[Value, ...], actual: list[Value] | tuple[Value, ...]) -> str:
-    return f"has {len(actual):,} items where {len(expected):,} are expected"
+    have, want = len(actual), len(expected)
+    items, are = "item" if have == 1 else "items", "is" if want == 1 else "are"
+    return f"has {have:,} {items} where {want:,} {are} expected"
 
 
 def _flat(items: list[Value] | tuple[Value, ...]) -> bool:

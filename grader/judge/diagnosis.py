@@ -8,6 +8,7 @@ counts: two candidates with different words are no match.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from grader.course.exercise import Exercise, Mistake
@@ -57,6 +58,19 @@ def diagnose(
     return found | search.explained
 
 
+@dataclass(frozen=True)
+class _Match:
+    """Mistakes that behave as observed in the checks `seen`, in `to_the_word` of them with the same message too."""
+
+    mistakes: tuple[Mistake, ...]
+    seen: frozenset[str]
+    to_the_word: int
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return len(self.seen), self.to_the_word
+
+
 class _Search:
     """For which failing checks is there a mistake that behaves as the learner's code does?"""
 
@@ -80,23 +94,22 @@ class _Search:
     def explain(self, first: CheckRun, among: Sequence[tuple[Mistake, ...]]) -> None:
         """Look for what explains `first`, and note every other check that it explains too."""
         unexplained = self.unexplained
-        good = self._matches([mistakes for mistakes, _ in self._matches(among, [first])], unexplained)
-        surviving = [(mistakes, seen) for mistakes, seen in good if not self._refuted(mistakes)]
+        good = self._matches([match.mistakes for match in self._matches(among, [first])], unexplained)
+        surviving = [match for match in good if not self._refuted(match.mistakes)]
         for run in unexplained:
-            chosen = _choose([(mistakes, len(seen)) for mistakes, seen in surviving if run.check in seen])
+            chosen = _choose([match for match in surviving if run.check in match.seen])
             if chosen:
                 self.explained[run.check] = chosen
 
-    def _matches(
-        self, candidates: Sequence[tuple[Mistake, ...]], failing: Sequence[CheckRun]
-    ) -> list[tuple[tuple[Mistake, ...], set[str]]]:
-        """The candidates that behave as observed in at least one of the failing checks, with those checks."""
+    def _matches(self, candidates: Sequence[tuple[Mistake, ...]], failing: Sequence[CheckRun]) -> list[_Match]:
+        """The candidates that behave as observed in at least one of the failing checks."""
         observed, names = SubjectRun(tuple(failing)), tuple(run.check for run in failing)
         found = []
         for mistakes, run in zip(candidates, self._run_mistakes(candidates, names), strict=True):
-            seen = set(names).difference(departures(run, observed, names)) if run else set()
-            if seen:
-                found.append((mistakes, seen))
+            seen = frozenset(names).difference(departures(run, observed, names)) if run else frozenset()
+            if run and seen:
+                reworded = departures(run, observed, seen, to_the_word=True)
+                found.append(_Match(mistakes, seen, len(seen) - len(reworded)))
         return found
 
     def _refuted(self, mistakes: tuple[Mistake, ...]) -> bool:
@@ -107,12 +120,12 @@ class _Search:
         return run is None or bool(departures(self._reference, run, self._passed))
 
 
-def _choose(candidates: list[tuple[tuple[Mistake, ...], int]]) -> tuple[Mistake, ...] | None:
+def _choose(candidates: Sequence[_Match]) -> tuple[Mistake, ...] | None:
     """The candidate that explains most; None if there is none, or if equals would say different things."""
     if not candidates:
         return None
-    most = max(count for _, count in candidates)
-    best = [mistakes for mistakes, count in candidates if count == most]
+    most = max(match.rank for match in candidates)
+    best = [match.mistakes for match in candidates if match.rank == most]
     words = {tuple(sorted(mistake.says for mistake in mistakes)) for mistakes in best}
     return best[0] if len(words) == 1 else None
 

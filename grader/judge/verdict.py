@@ -6,9 +6,10 @@ Runs are compared once, into findings. What a finding says is written once, when
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from grader.course.exercise import Check, Exercise, Mistake
 from grader.course.outline import Outline
@@ -55,7 +56,7 @@ class Finding:
     """A check on the learner's code beside the same check on the reference.
 
     `run` is None where time was up before. `place` is what the learner should look at; `trace` holds the frames of
-    theirs on the way to an error.
+    theirs on the way to an error; `cause` names what is wrong and not what the check is about.
     """
 
     check: Check
@@ -64,12 +65,20 @@ class Finding:
     run: CheckRun | None = None
     departure: Departure | None = None
     trace: tuple[Place, ...] = ()
+    cause: str = ""
 
 
 def compare_runs(
-    exercise: Exercise, submitted: Submitted, reference: SubjectRun, actual: SubjectRun
+    exercise: Exercise,
+    submitted: Submitted,
+    reference: SubjectRun,
+    actual: SubjectRun,
+    causes: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
-    """One finding per check. If the import failed, or ended the process, its finding is the only one."""
+    """One finding per check. If the import failed, or ended the process, its finding is the only one.
+
+    `causes` says of checks what they wait for: they pass once that is right.
+    """
     runs, expected = actual.by_name(), reference.by_name()
     imported = runs[IMPORT_CHECK]
     if imported.ending is not Ending.RETURNED:
@@ -77,7 +86,10 @@ def compare_runs(
     findings = []
     for check in exercise.checks:
         run = runs.get(check.name)
-        if run is None:
+        if check.name in causes:
+            place = submitted.place_of(check.function)
+            findings.append(Finding(check, Status.BLOCKED, place, cause=causes[check.name]))
+        elif run is None:
             findings.append(Finding(check, Status.BLOCKED, None))
         elif run.ending is not Ending.RETURNED:
             findings.append(_find_ending(check, submitted, run))
@@ -154,6 +166,8 @@ def _error(run: CheckRun) -> str:
 def _message(finding: Finding) -> str:
     """What is said where no known mistake explains it."""
     check, place, run = finding.check, finding.place, finding.run
+    if finding.cause:
+        return f"Builds on {finding.cause}, which is not right yet. Once it is, this check passes."
     if run is None:
         return "Not run: the checks before took all the time that an exercise has."
     if finding.departure:

@@ -116,13 +116,13 @@ def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
         page.line()
         page.line(f"{where}  {check.place.function}".rstrip(), "cyan", 2)
     others = [c for c in result.checks if c is not check and c.status not in (Status.PASSED, Status.UNFINISHED)]
-    not_run = sum(c.status is Status.BLOCKED for c in others)
+    waiting = sum(c.status is Status.BLOCKED for c in others)
     same = sum(bool(c.mistakes) and c.mistakes == check.mistakes for c in others)
-    wrong = len(others) - not_run - same
+    wrong = len(others) - waiting - same
     for count, one, more in (
         (same, "check shows the same", "checks show the same"),
         (wrong, "check also went wrong; this one first", "checks also went wrong; this one first"),
-        (not_run, "check did not run", "checks did not run"),
+        (waiting, "check waits until something else is right", "checks wait until something else is right"),
     ):
         if count:
             said = one if count == 1 else more
