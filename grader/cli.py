@@ -123,12 +123,12 @@ def check(
 def list_exercises() -> int:
     """List the exercises, with the last verdict on each."""
     from grader.commands import hints, opened
-    from grader.course.catalogue import load
+    from grader.course.catalogue import load_readable
     from grader.report.console import Page
 
     page = Page()
     with opened.opened_history(page) as store:
-        for line, style in hints.list_lines(load(ROOT), store):
+        for line, style in hints.list_lines(load_readable(ROOT), store):
             page.line(line, style)
     return 0
 
@@ -222,22 +222,23 @@ def stubs(
 ) -> int:
     """Authors: derive exercises/ from solutions/. What is replaced is kept in the history."""
     from grader.commands import authors, opened
-    from grader.course.catalogue import load
+    from grader.course.catalogue import load_readable
     from grader.report.console import Page
 
     page = Page()
-    exercises = load(ROOT)
+    course = load_readable(ROOT)
+    problems = list(course.problems.values())
     if check:
-        problems = authors.drifted(exercises, EXERCISES)
-        for problem in problems:
-            page.line(problem, "red")
+        problems += authors.drifted(course, EXERCISES)
         if not problems:
-            page.line(f"{len(exercises)} exercises follow from their solutions.")
-        return 1 if problems else 0
-    with opened.opened_store() as store:
-        for line in authors.write_stubs(exercises, EXERCISES, store):
-            page.line(line)
-    return 0
+            page.line(f"{len(course.exercises)} exercises follow from their solutions.")
+    else:
+        with opened.opened_store() as store:
+            for line in authors.write_stubs(course.exercises, EXERCISES, store):
+                page.line(line)
+    for problem in problems:
+        page.line(problem, "red")
+    return 1 if problems else 0
 
 
 @app.command()
@@ -248,23 +249,27 @@ def matrix(
 ) -> int:
     """Authors: run every known mistake and every equivalent against every probe."""
     from grader.commands import authors, grade, opened
-    from grader.course.catalogue import choose, load
+    from grader.course.catalogue import exercise_ids, find, load_readable
     from grader.report.console import Page
     from grader.report.matrix import as_json, show
 
     if format is Format.junit:
         raise UsageError("The matrix is shown as text or json.")
-    chosen = choose(ROOT, exercises) if exercises else load(ROOT)
+    ids = exercise_ids(ROOT)
+    course = load_readable(ROOT, find(ids, exercises) if exercises else ids)
     chosen_seed = grade.drawn(seed)
     page, results = Page(), []
     with opened.opened_launcher(chosen_seed) as launcher:
-        for result in authors.matrices(chosen, launcher, chosen_seed):
+        for result in authors.matrices(course.exercises, launcher, chosen_seed):
             results.append(result)
             if format is Format.text:
                 show(page, result)
     if format is Format.json:
-        sys.stdout.write(as_json(results))
-    return 0 if all(result.good for result in results) else 1
+        sys.stdout.write(as_json(results, course.problems))
+    else:
+        for problem in course.problems.values():
+            page.line(problem, "red")
+    return 0 if all(result.good for result in results) and not course.problems else 1
 
 
 @app.command()

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from grader.bootstrap import ROOT
-from grader.course.catalogue import load
+from grader.course.catalogue import Course, load_readable
 from grader.course.exercise import Exercise
 from grader.errors import UsageError
 from grader.grading.bench import Bench, job_for
@@ -44,7 +44,7 @@ NO_LIMIT = Limits(seconds=1e9)
 # The path of a probe file: directly in tests/, and named after an exercise.
 PROBE_FILE = re.compile(r"test_(ex\d\d_\w+)\.py")
 Fixtures = tuple[Draw, Observe]
-EXERCISES = pytest.StashKey[dict[str, Exercise]]()
+COURSE = pytest.StashKey[Course]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        config.stash[EXERCISES] = {exercise.id: exercise for exercise in load(ROOT)}
+        config.stash[COURSE] = load_readable(ROOT)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -105,7 +105,8 @@ class Learner:
 @pytest.fixture(scope="module")
 def _learner(request: pytest.FixtureRequest) -> Learner:
     exercise = _exercise_of(request.config, request.path)
-    assert exercise is not None
+    if exercise is None:
+        pytest.fail(next(iter(request.config.stash[COURSE].problems.values())), pytrace=False)
     try:
         submission = read_submission(ROOT / request.config.getoption("--subject"), exercise.id)
         outline = check_contract(submission, exercise)
@@ -186,4 +187,6 @@ def _message(verdict: CheckResult) -> str:
 
 def _exercise_of(config: pytest.Config, path: Path) -> Exercise | None:
     match = PROBE_FILE.fullmatch(path.name)
-    return config.stash[EXERCISES].get(match[1]) if match and path.parent == ROOT / "tests" else None
+    if not match or path.parent != ROOT / "tests":
+        return None
+    return next((exercise for exercise in config.stash[COURSE].exercises if exercise.id == match[1]), None)

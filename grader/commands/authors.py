@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from grader.course.catalogue import Course
 from grader.course.exercise import Exercise
 from grader.course.outline import outline
 from grader.grading.matrix import run_matrix
@@ -24,14 +25,14 @@ def matrices(exercises: Sequence[Exercise], launcher: Launcher, seed: int) -> It
         yield from pool.map(lambda exercise: run_matrix(exercise, launcher, seed), exercises)
 
 
-def drifted(exercises: tuple[Exercise, ...], folder: Path) -> list[str]:
+def drifted(course: Course, folder: Path) -> list[str]:
     """Where an exercise no longer follows from its solution.
 
     An untouched stub has to be the derived text, to the letter. One that a learner has begun has to offer the
     same names with the same parameters.
     """
     problems = []
-    for exercise in exercises:
+    for exercise in course.exercises:
         try:
             submission = read_submission(folder, exercise.id)
             theirs = check_contract(submission, exercise)
@@ -47,7 +48,7 @@ def drifted(exercises: tuple[Exercise, ...], folder: Path) -> list[str]:
             problems.append(
                 f"{exercise.file_name}:{line} is not what its solution gives; `{COMMAND} stubs` writes it anew"
             )
-    known = {exercise.id for exercise in exercises}
+    known = {*course.problems, *(exercise.id for exercise in course.exercises)}
     strays = sorted(path.name for path in folder.glob("ex[0-9][0-9]_*.py") if path.stem not in known)
     return [*problems, *(f"{name} belongs to no solution" for name in strays)]
 

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from grader.commands.opened import any_solution
-from grader.course.catalogue import load
+from grader.course.catalogue import load_readable
 from grader.install import requirement_name, requirements
 from grader.learner.history import Store
 from grader.supervisor.launcher import Launcher
@@ -23,9 +23,12 @@ def findings(root: Path, store: Store, launcher: Launcher) -> Iterator[tuple[str
     yield f"{'system':<16} {platform.platform()}", ""
     for name in map(requirement_name, requirements(None)):
         yield f"{name:<16} {_version(name)}", ""
-    exercises = load(root)
-    mistakes = sum(len(exercise.mistakes) for exercise in exercises)
-    yield f"exercises        {len(exercises)}, with {mistakes} known mistakes", ""
+    course = load_readable(root)
+    mistakes = sum(len(exercise.mistakes) for exercise in course.exercises)
+    yield (
+        f"exercises        {len(course.exercises)}, with {mistakes} known mistakes",
+        "\n".join(course.problems.values()),
+    )
     kept = len(store.attempts())
     yield f"progress         {'not kept' if store.problem else f'{kept} texts kept'}", store.problem
     yield f"processes        {'forked' if isinstance(launcher, Zygote) else 'a new interpreter each'}", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import secrets
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from grader.bootstrap import EXERCISES, ROOT
 from grader.commands.opened import opened_launcher, opened_store, tried_protections
-from grader.course.catalogue import exercise_ids, find, load
+from grader.course.catalogue import Course, exercise_ids, find, load_readable
 from grader.course.exercise import Exercise
 from grader.errors import UsageError
 from grader.grading.session import Session
@@ -37,12 +38,14 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
     if format == "text":
         print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
     with opened_launcher(chosen_seed) as launcher, opened_store() as store, tried_protections(launcher) as trial:
-        exercises = {exercise.id: exercise for exercise in load(ROOT, wanted)}
+        course = load_readable(ROOT, wanted)
+        exercises = {exercise.id: exercise for exercise in course.exercises}
         if strict:
             require_all(trial.result())
         kept_in = store if folder == EXERCISES else None
-        session = Session(tuple(exercises.values()), folder, chosen_seed, launcher, kept_in)
-        results = session.grade_in_order() if in_order else session.grade_all([exercises[name] for name in wanted])
+        session = Session(course.exercises, folder, chosen_seed, launcher, kept_in)
+        graded_ones = session.grade_in_order() if in_order else session.grade_all(course.exercises)
+        results = heapq.merge(graded_ones, broken_results(course), key=lambda result: result.id)
         graded = show_as_they_come(results, exercises, chosen_seed) if format == "text" else list(results)
         protections = trial.result()
         report = Report(
@@ -60,6 +63,14 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
     else:
         show_summary(Page(), report, exercises, folder, in_order)
     return exit_code(report)
+
+
+def broken_results(course: Course) -> list[ExerciseResult]:
+    """The verdict on exercises of which the author's part cannot be read."""
+    return [
+        ExerciseResult(name, Status.GRADER_ERROR, 0.0, (), f"{problem} This is not your fault.")
+        for name, problem in course.problems.items()
+    ]
 
 
 def notices(kept_in: Store | None, protections: Sequence[Protection]) -> Iterable[str]:
@@ -95,7 +106,7 @@ def show_as_they_come(
     for result in results:
         if shown and {shown[-1].status, result.status} != {Status.PASSED}:
             page.line()
-        show_result(page, result, exercises[result.id], seed)
+        show_result(page, result, exercises.get(result.id), seed)
         shown.append(result)
     return shown
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,27 @@ def load(root: Path, ids: Sequence[str] | None = None) -> tuple[Exercise, ...]:
     Raises `UsageError` with the file and what is wrong in it.
     """
     return tuple(_load(root, name) for name in exercise_ids(root) if ids is None or name in ids)
+
+
+@dataclass(frozen=True)
+class Course:
+    """The exercises that can be read, in order, and for each of the others what is wrong with it."""
+
+    exercises: tuple[Exercise, ...]
+    problems: dict[str, str]
+
+
+def load_readable(root: Path, ids: Sequence[str] | None = None) -> Course:
+    """As `load`, but what is wrong with one exercise leaves the others alone."""
+    exercises: list[Exercise] = []
+    problems: dict[str, str] = {}
+    for name in exercise_ids(root):
+        if ids is None or name in ids:
+            try:
+                exercises.append(_load(root, name))
+            except UsageError as error:
+                problems[name] = str(error)
+    return Course(tuple(exercises), problems)
 
 
 def exercise_ids(root: Path) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -179,6 +180,28 @@ def _parameter(argument: ast.arg, kind: Any, default: ast.expr | None) -> Parame
     return Parameter(
         argument.arg, kind, default=Parameter.empty if default is None else _Text(ast.unparse(default))
     )
+
+
+@lru_cache(maxsize=128)
+def without_docstrings(text: str) -> str:
+    """A text of the same length, with a null character for each that belongs to a docstring. Raises SyntaxError."""
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    for node in ast.walk(parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | AnyFunction) and ast.get_docstring(node, clean=False):
+            quoted = node.body[0]
+            # Columns count bytes, but before the quotes there is only white space, and after them nothing.
+            first = starts[quoted.lineno - 1] + quoted.col_offset
+            last = starts[quoted.end_lineno or quoted.lineno] - 1
+            text = text[:first] + "\0" * (last - first) + text[last:]
+    return text
+
+
+def places_in_code(part: str, text: str, code: str) -> list[int]:
+    """Where a part of a text begins outside of docstrings. `code` is the text without them."""
+    found = (match.start() for match in re.finditer(re.escape(part), text))
+    return [at for at in found if code[at] != "\0"]
 
 
 def body_after_docstring(node: AnyFunction) -> list[ast.stmt]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.course.exercise import Edit, Mistake
+from grader.course.outline import places_in_code, without_docstrings
 from grader.errors import UsageError
 
 HINTS_PER_FUNCTION = 3
@@ -158,9 +159,9 @@ class _File:
             replacement = table.get("with")
             if not isinstance(replacement, str) or replacement == find:
                 raise self.error(f"{where} needs 'with', the text that replaces 'find'")
-            count = solution.count(find)
+            count = len(places_in_code(find, solution, without_docstrings(solution)))
             if count != 1:
-                raise self.error(f"{where}: its 'find' stands in the solution {count} times, not once")
+                raise self.error(f"{where}: its 'find' stands in the solution's code {count} times, not once")
             yield find, replacement
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grader.course.exercise import Edit, Exercise
-from grader.course.outline import Function, body_after_docstring
+from grader.course.outline import Function, body_after_docstring, places_in_code, without_docstrings
 from grader.protocol.job import Source
 
 # Not an `Exception`: neither a solution nor `observe.outcome` catches it.
@@ -18,10 +18,14 @@ def variant_sources(exercise: Exercise, *edits: Edit) -> dict[str, Source]:
     Raises ValueError where an edit's place is no longer there once, because another edit changed it.
     """
     text = exercise.solution.text
+    code = without_docstrings(text)
     for edit in edits:
-        if text.count(edit.find) != 1:
+        places = places_in_code(edit.find, text, code)
+        if len(places) != 1:
             raise ValueError(f"{edit.name} does not go together with the edits before it")
-        text = text.replace(edit.find, edit.replacement)
+        (at,) = places
+        text = text[:at] + edit.replacement + text[at + len(edit.find) :]
+        code = code[:at] + edit.replacement + code[at + len(edit.find) :]
     return {**exercise.imported, exercise.id: Source(exercise.solution.path, text)}
 
 
@@ -47,7 +51,9 @@ def cut_short(exercise: Exercise) -> dict[str, dict[str, Source]]:
 
 def edited_function(edit: Edit, exercise: Exercise) -> str:
     """The function in whose body the whole edit lies; none where some of it lies, or leads, outside of one."""
-    head, _, tail = exercise.solution.text.partition(edit.find)
+    text = exercise.solution.text
+    (at,) = places_in_code(edit.find, text, without_docstrings(text))
+    head, tail = text[:at], text[at + len(edit.find) :]
     first, last = head.count("\n") + 1, (head + edit.find).count("\n") + 1
     edited = (head.rpartition("\n")[2] + edit.replacement + tail.partition("\n")[0]).split("\n")
     for name, function in exercise.solution_outline.functions.items():

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from grader.course.exercise import Edit, Exercise
+from grader.course.shortcomings import shortcomings
 from grader.course.variants import cut_short, edited_function
 from grader.grading.bench import Bench, Processes
 from grader.judge.compare import departures
@@ -26,7 +27,14 @@ Reach = Mapping[str, frozenset[str]]
 def run_matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
     """Run all variants of an exercise. Raises `GraderError` if the reference itself does not complete."""
     bench = Bench(exercise, seed, Processes(launcher))
-    return Matrix(exercise.id, seed, tuple(run_mistakes(bench)), run_equivalents(bench), len(exercise.equivalents))
+    return Matrix(
+        exercise=exercise.id,
+        seed=seed,
+        mistakes=tuple(run_mistakes(bench)),
+        refused=run_equivalents(bench),
+        equivalents=len(exercise.equivalents),
+        shortcomings=tuple(shortcomings(exercise)),
+    )
 
 
 def run_mistakes(bench: Bench) -> list[Row]:

@@ -126,14 +126,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The kill matrix of one exercise. `refused` maps an equivalent to the checks that it fails."""
+    """The kill matrix of one exercise. `refused` maps an equivalent to the checks that it fails; `shortcomings` are
+    sentences on what else an exercise should have."""
 
     exercise: str
     seed: int
     mistakes: tuple[Row, ...]
     refused: dict[str, tuple[str, ...]]
     equivalents: int
+    shortcomings: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
-        return all(row.good for row in self.mistakes) and not self.refused
+        return all(row.good for row in self.mistakes) and not self.refused and not self.shortcomings

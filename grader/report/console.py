@@ -50,7 +50,7 @@ class Page:
             self.console.print(Text(" " * indent) + wrapped, soft_wrap=True)
 
 
-def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: int) -> None:
+def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, seed: int) -> None:
     """One line for an exercise that is done or not begun; for any other, what to look at first."""
     mark, style = MARKS.get(result.status, WRONG_MARK)
     passed = sum(check.status is Status.PASSED for check in result.checks)
@@ -58,8 +58,8 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise, seed: in
         page.line(f"{mark} {result.id:<16} {passed} checks passed, {result.seconds:.1f} s", style)
         _show_refused(page, result)
         return
-    done = f"{passed} of {len(exercise.checks)} checks passed"
-    page.line(f"{mark} {result.id:<16} {WORDS[result.status]}; {done}", style)
+    done = f"; {passed} of {len(exercise.checks)} checks passed" if exercise else ""
+    page.line(f"{mark} {result.id:<16} {WORDS[result.status]}{done}", style)
     first = result.first_open
     if result.message or first is None:
         _show_message(page, result.message, result.place)
@@ -162,7 +162,8 @@ def show_summary(page: Page, report: Report, exercises: dict[str, Exercise], fol
         if report.passed == report.total:
             page.line(f"Everything here is done. Let your GPT learn: {PYTHON} -m scripts.train", "green")
     else:
-        for line in next_steps(open_result, exercises[open_result.id], folder):
+        exercise = exercises.get(open_result.id)
+        for line in next_steps(open_result, exercise, folder) if exercise else ():
             page.line(line)
     for notice in report.notices:
         page.line(notice, "yellow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from grader.judge.results import Matrix
@@ -24,12 +24,15 @@ def show(page: Page, result: Matrix) -> None:
             page.line(f"{row.name}: looks like {', '.join(row.same_as)}, yet says something else", indent=2)
         elif not row.hang_is_marked:
             page.line(f"{row.name}: `hangs` does not say what happened", indent=2)
+    for shortcoming in result.shortcomings:
+        page.line(shortcoming, indent=2)
     for name, checks in result.refused.items():
         page.line(f"{name}: is right, yet fails {', '.join(checks)}", indent=2)
 
 
-def as_json(results: Sequence[Matrix]) -> str:
-    """One document: a list with an entry per exercise."""
+def as_json(results: Sequence[Matrix], problems: Mapping[str, str]) -> str:
+    """One document: a list with an entry per exercise, and what is wrong with those that cannot be read."""
     entries = [{**asdict(result), "good": result.good} for result in results]
-    good = all(result.good for result in results)
-    return json.dumps({"version": 1, "good": good, "exercises": entries}, indent=1) + "\n"
+    good = all(result.good for result in results) and not problems
+    document = {"version": 1, "good": good, "exercises": entries, "unreadable": dict(problems)}
+    return json.dumps(document, indent=1) + "\n"

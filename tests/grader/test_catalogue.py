@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from grader.course.catalogue import choose, load
+from grader.course.catalogue import choose, load, load_readable
+from grader.course.variants import edited_function, variant_sources
 from grader.errors import UsageError
-from tests.mini import HINTS, ID, TRIPLED
+from tests.mini import HINTS, ID, TRIPLED, write_exercise
 
 TRIPLE = 'find = "x * 2"\nwith = "x * 3"'
 ALSO = 'says = "You triple."\n[[mistake.tripled.also]]\n'
@@ -25,13 +26,18 @@ ALSO = 'says = "You triple."\n[[mistake.tripled.also]]\n'
         ("exercise", '["tiktoken"]', '"tiktoken"', "[forbidden] maps"),
         ("double", '["one", "two", "three"]', '["one", "two"]', "3 hints"),
         ("total", 'hints = ["one", "two", "three"]', "", "3 hints"),
-        ("double", TRIPLE, 'find = "x * 9"\nwith = "x * 3"', "stands in the solution 0 times"),
+        ("double", TRIPLE, 'find = "x * 9"\nwith = "x * 3"', "stands in the solution's code 0 times"),
         ("double", TRIPLE, 'find = "x"\nwith = "y"', "times, not once"),
         ("double", TRIPLE, 'find = "x * 2"', "needs 'with'"),
         ("double", 'says = "You triple."', "", "needs 'says'"),
         ("double", 'says = "You triple."', 'says = "You triple."\nwhy = "?"', "unknown key 'why'"),
         ("double", 'says = "You triple."', ALSO + 'find = "x * 2"', "needs 'with'"),
-        ("double", 'says = "You triple."', ALSO + 'find = "x * 9"\nwith = ""', "stands in the solution 0 times"),
+        (
+            "double",
+            'says = "You triple."',
+            ALSO + 'find = "x * 9"\nwith = ""',
+            "stands in the solution's code 0 times",
+        ),
         ("double", 'says = "You triple."', ALSO + 'says = "More."', "unknown key 'says'"),
         ("double", "[mistake.endless]", "[mistake.tripled]", "is not valid TOML"),
         ("double", "[mistake.tripled]", "[[mistake]]", "write each mistake as [mistake.its-name]"),
@@ -71,6 +77,25 @@ def test_the_same_mistake_may_be_made_in_two_ways(repository: Path) -> None:
     one, other, _ = load(repository)[0].mistakes
     assert (one.name, one.says, one.function) == (other.name, other.says, other.function)
     assert (one.says, one.replacement, other.replacement) == ("You triple.", "x * 3", "2 * x + x")
+
+
+def test_find_looks_at_code_and_not_at_docstrings(repository: Path) -> None:
+    solution = repository / "solutions" / f"{ID}.py"
+    solution.write_text(solution.read_text().replace("Twice x.", "Twice x, é: x * 2."), encoding="utf-8")
+    (exercise,) = load(repository)
+    tripled = exercise.mistakes[0]
+    text = variant_sources(exercise, tripled)[ID].text
+    assert "é: x * 2." in text and "return x * 3" in text
+    assert edited_function(tripled, exercise) == "double"
+
+
+def test_one_broken_exercise_leaves_the_others_alone(repository: Path) -> None:
+    write_exercise(repository, "ex01_other")
+    broken = repository / "tutor" / ID / "total.toml"
+    broken.write_text("hints =")
+    course = load_readable(repository)
+    assert [exercise.id for exercise in course.exercises] == ["ex01_other"]
+    assert list(course.problems) == [ID] and str(broken) in course.problems[ID]
 
 
 def test_code_in_a_hint_stays_on_lines_of_its_own(repository: Path) -> None:

@@ -1,0 +1,72 @@
+"""What an exercise should have and lacks, beyond what the kill matrix finds by running it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from grader.course.catalogue import exercise_ids
+from grader.course.exercise import Exercise
+from grader.course.outline import parse
+
+FEWEST_MISTAKES = 12
+FEWEST_EQUIVALENTS = 3
+
+
+def shortcomings(exercise: Exercise) -> Iterator[str]:
+    """Each in one sentence."""
+    yield from _too_few(exercise)
+    yield from _unchecked(exercise)
+    yield from _words(exercise)
+    yield from _lesson(exercise)
+    yield from _readme(exercise)
+
+
+def _too_few(exercise: Exercise) -> Iterator[str]:
+    mistakes = len({mistake.name for mistake in exercise.mistakes})
+    if mistakes < FEWEST_MISTAKES:
+        yield f"it has {mistakes} known mistakes, and should have {FEWEST_MISTAKES} or more"
+    equivalents = len({edit.name for edit in exercise.equivalents})
+    if equivalents < FEWEST_EQUIVALENTS:
+        yield f"it has {equivalents} known equivalents, and should have {FEWEST_EQUIVALENTS} or more"
+
+
+def _unchecked(exercise: Exercise) -> Iterator[str]:
+    about = {check.function for check in exercise.checks}
+    for check in exercise.checks:
+        if not check.function:
+            yield f"{check.name} is about nothing: it should use `subject.` and a name"
+    for function in dict.fromkeys(name.partition(".")[0] for name in exercise.hints):
+        if function not in about:
+            yield f"no probe is about {function}"
+
+
+def _words(exercise: Exercise) -> Iterator[str]:
+    texts = [(f"the mistake {mistake.name}", mistake.says) for mistake in exercise.mistakes]
+    texts += [(f"a hint for {name}", hint) for name, hints in exercise.hints.items() for hint in hints]
+    for what, text in dict.fromkeys(texts):
+        last = text.rpartition("\n")[2]
+        if not last.startswith(" ") and last.rstrip("`)")[-1] not in ".?:":
+            yield f"{what} does not end in a full stop: …{last[-30:]}"
+        if re.search(r"\w!(\s|$)", text):
+            yield f"{what} holds an exclamation mark"
+
+
+def _lesson(exercise: Exercise) -> Iterator[str]:
+    lesson = ast.get_docstring(parse(exercise.solution.text)) or ""
+    for name in dict.fromkeys(name for names in exercise.forbidden.values() for name in names):
+        if name not in lesson:
+            yield f"the lesson does not say that {name} is forbidden"
+    known = {name[:4] for name in exercise_ids(exercise.root)}
+    for name in sorted(set(re.findall(r"\bex\d\d\b", exercise.solution.text)) - known):
+        yield f"the lesson names {name}, and there is none"
+
+
+def _readme(exercise: Exercise) -> Iterator[str]:
+    """The table in the README, where there is one."""
+    readme = exercise.root / "README.md"
+    if readme.exists():
+        rows = [line for line in readme.read_text(encoding="utf-8").splitlines() if f"| `{exercise.id}` |" in line]
+        if not any(row.endswith(f"| {exercise.minutes} |") for row in rows):
+            yield f"the README's table should have a row for it, with {exercise.minutes} minutes"
