@@ -106,9 +106,9 @@ def fetch_text(url: str, cache: str | Path, sha256: str | None = None, timeout: 
         ValueError: what came is not UTF-8. The message names the URL.
         ValueError: the file is to be used and is not UTF-8. The message names the file.
 
-    When it raises, whatever the reason, `cache` is as it was before: the same bytes, or still missing. And no
-    other file is left, with an error or without. That includes a disk that becomes full while you write; the
-    OSError that this gives may go on as it is. Folders that were made may stay.
+    When it raises one of these, or the disk becomes full while you write, `cache` is as it was before: the same
+    bytes, or still missing. And no other file is left, with an error or without. The OSError of a full disk may
+    go on as it is. Folders that were made may stay.
 
     Example: `fetch_text("https://example.com/story.txt", "data/story.txt")` downloads. The same call once more
     reads the file.
@@ -210,7 +210,7 @@ def create_dataloader(
                     True: they are left out. False: they come as a last, smaller batch.
         generator   decides the random order; None means torch's own, which `torch.manual_seed` sets
     Returns
-        torch's DataLoader over a GPTDataset. It yields pairs of inputs (B, T) and targets (B, T), int64.
+        torch's DataLoader, also where it is empty. It yields pairs of inputs (B, T) and targets (B, T), int64.
     Raises
         ValueError: as GPTDataset does.
 

@@ -46,6 +46,9 @@ WHAT THIS DOES NOT DO
 It counts all pairs anew for each merge. That is easy to read and fast enough for a book. For a library of
 books one counts once, and after a merge corrects only what the merge has changed. The result is the same.
 
+NOT ALLOWED HERE
+The packages tiktoken, tokenizers and transformers: each of them holds a finished byte pair encoding.
+
 Read on: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", section 3.2,
 where the pairs are of characters. Radford et al. 2019, "Language Models are Unsupervised Multitask Learners",
 section 2.2, which goes down to bytes. Raschka, "Build a Large Language Model (From Scratch)", section 2.5,
@@ -171,7 +174,7 @@ def train_bpe(
     Returns
         ranks   a token, as bytes -> its id. The 256 single bytes have the ids 0 … 255: bytes([65]) has 65.
                 The learned tokens follow from 256 on, in the order in which they were learned. Special
-                tokens are not in it; their ids will be the ones after the last, in the order given.
+                tokens are not in it: they get ids of their own later.
         merges  the pairs of ids that were merged, in order: merges[0] became id 256, merges[1] 257, …
     Raises
         ValueError: vocab_size is too small for the 256 bytes and the special tokens. The message names the

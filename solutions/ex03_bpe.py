@@ -51,6 +51,9 @@ WHAT THIS DOES NOT DO
 It looks at all neighbours again after every merge. A piece is mostly a word, so that is fast enough. For a
 piece of 100,000 letters one would keep the neighbours in a priority queue.
 
+NOT ALLOWED HERE
+The packages tiktoken, tokenizers and transformers: each of them holds a finished tokenizer.
+
 Read on: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", section 3.2.
 Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2. Raschka, "Build a
 Large Language Model (From Scratch)", section 2.5.
@@ -70,14 +73,19 @@ def bpe_encode(piece: bytes, ranks: dict[bytes, int]) -> list[int]:
     """The ids of one piece, by merging its bytes in the order of the ranks.
 
     Arguments
-        piece  any bytes, as many as you like; they need not be valid UTF-8
+        piece  any bytes; they need not be valid UTF-8
         ranks  a token -> its rank, which is its id. All 256 single bytes are in it. The ranks are different
-               whole numbers from 0 on, perhaps with gaps. The order of the dictionary means nothing.
+               whole numbers from 0 on, perhaps with gaps. The order of the dictionary means nothing. The
+               longer tokens are as BPE training makes them: each is a join of two tokens of lower rank, in
+               the order of the merges. Others, which merging never reaches, may be among them.
     Returns
         the ids, in the order of the piece; [] for an empty piece
 
     Start from single bytes. Of all neighbours that are a token when joined, join those with the lowest rank;
     if that token is there several times, the leftmost. Stop when no two neighbours, joined, are a token.
+
+    With such ranks a merge never makes a new pair of a lower rank than its own. So you may as well join all
+    places of the lowest rank at once, from the left, or go once through the tokens by rank.
 
     There is no other rule. In particular the piece is not looked up as a whole: "abcd" of the lesson gives
     three ids although it is a token. `ranks` is not changed.
@@ -238,7 +246,7 @@ class BPETokenizer:
             yield from self.encode(text, allowed_special)
 
     def save(self, path: str | Path) -> None:
-        """Write the tokenizer to a file. A file that is there already is replaced.
+        """Write the tokenizer to one file. A file that is there already is replaced.
 
         Arguments
             path  where to, a string or a `Path`

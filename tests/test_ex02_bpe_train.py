@@ -60,6 +60,16 @@ def test_counting_leaves_the_words_as_they_were(subject, draw, observe):
     observe("the words afterwards", words)
 
 
+def test_any_id_is_counted(subject, draw, observe):
+    observe("id 0", subject.count_pairs({(0, 5, 0, 0): 2, (5, 0): 1, (0,): 4}))
+    observe("large ids", subject.count_pairs({(50256, 100_000, 50256): 3}))
+
+
+def test_a_long_word_is_counted(subject, draw, observe):
+    word = tuple(draw.whole(250, 256) for _ in range(1_500))
+    observe("pairs in a word of 1,500 ids", subject.count_pairs({word: 2}))
+
+
 def test_pairs_of_random_words(subject, draw, observe):
     words = {}
     for _ in range(12):
@@ -73,6 +83,7 @@ def test_a_pair_is_replaced_by_the_new_id(subject, draw, observe):
     observe("in the middle", subject.merge_pair((1, 2, 5, 6, 3, 4), (5, 6), 300))
     observe("at the start", subject.merge_pair((5, 6, 3, 4, 2), (5, 6), 257))
     observe("three in a row", subject.merge_pair((5, 6, 5, 6, 5, 6), (5, 6), 999))
+    observe("three in a row, another new id", subject.merge_pair((5, 6, 5, 6, 5, 6), (5, 6), 258))
 
 
 def test_the_last_pair_is_merged_too(subject, draw, observe):
@@ -119,6 +130,16 @@ def test_ids_are_compared_by_value(subject, draw, observe):
     observe("merged", subject.merge_pair(word, pair, 302))
 
 
+def test_id_0_is_an_id(subject, draw, observe):
+    for pair in ((0, 5), (5, 0), (0, 0)):
+        observe(f"{pair} merged", subject.merge_pair((0, 5, 0, 0, 5, 5, 0, 0), pair, 256))
+
+
+def test_a_long_word_is_merged(subject, draw, observe):
+    word = tuple(draw.whole(1, 30) for _ in range(1_500))
+    observe("a word of 1,500 ids", subject.merge_pair(word, word[700:702], 256))
+
+
 def test_merge_in_random_words(subject, draw, observe):
     for number in range(6):
         word = tuple(draw.whole(1, 4) for _ in range(draw.whole(9, 30)))
@@ -162,6 +183,11 @@ def test_random_text_is_cut_into_pieces(subject, draw, observe):
     observe("pieces joined", "".join(subject.pretokenize(text)))
 
 
+def test_no_character_is_changed_or_lost(subject, draw, observe):
+    text = "\ufeffa\x00b\u00adc\u200bd\u2028e \u00a0f\x0b\x0c\x1c\x85g it’s “so” \ufb01n\ufffd"
+    observe("pieces of unusual characters", subject.pretokenize(text))
+
+
 def test_pieces_that_come_again_are_kept(subject, draw, observe):
     observe("pieces", subject.pretokenize("so so so, so"))
 
@@ -189,10 +215,18 @@ def test_signs_in_a_special_token_stand_for_themselves(subject, draw, observe):
     observe("a bar", subject.pretokenize("a < b | c > d <|x|> e", ("<|x|>",)))
     observe("a dot and a plus", subject.pretokenize("axb a.b a+b aab", ("a.b", "a+b")))
     observe("brackets", subject.pretokenize("I saw [SEP] SEP (x) x", ("[SEP]", "(x)")))
+    others = ("a?", "b*", "$^", "x{2}", "\\d", "\n-- --\n")
+    observe("others", subject.pretokenize("a a?b bb b* $^x xx x{2}1\\d 1\n-- --\n\n--\n", others))
+    observe("capitals", subject.pretokenize("one<|END|>two<|end|>three", ("<|end|>",)))
 
 
 def test_the_longest_special_token_wins(subject, draw, observe):
-    for specials in (("<s>", "<s><s>x"), ("<s><s>x", "<s>")):
+    for specials in (
+        ("<s>", "<s><s>x"),
+        ("<s><s>x", "<s>"),
+        ("<s>", "<s>x", "<s><s>x"),
+        ("x<s><s>", "<s>", "<s>x"),
+    ):
         observe(f"{specials}", subject.pretokenize("one<s><s>x two<s>x", specials))
 
 
@@ -269,6 +303,11 @@ def test_ties_between_old_and_new_ids(subject, draw, observe):
 def test_letters_beyond_ascii_are_several_bytes(subject, draw, observe):
     observe("é and ñ", learned(subject.train_bpe("é é é ñ ñ", 259)))
     observe("Japanese and emoji", learned(subject.train_bpe("日本 日本 日光 🙂🙂 🙃", 275)))
+
+
+def test_training_leaves_the_text_as_it_is(subject, draw, observe):
+    observe("white space", learned(subject.train_bpe("\n\n tea\r\n\r\n\n tea  TEA\n\n\n", 300)))
+    observe("an accent of its own", learned(subject.train_bpe("e\u0301 e\u0301 é \ufeffe", 300)))
 
 
 def test_no_token_crosses_a_piece(subject, draw, observe):

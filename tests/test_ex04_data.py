@@ -7,13 +7,15 @@ import hashlib
 import io
 import os
 import urllib.request
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from http.client import HTTPResponse
 from itertools import islice
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import BaseHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor, HTTPRedirectHandler
 
 import torch
+from torch.utils.data import DataLoader
 
 URL = "http://texts.example/stories/verdict.txt"
 REFUSED = "refused"  # a page that nobody serves
@@ -135,6 +137,13 @@ def test_cache_may_be_a_str(subject, draw, observe, tmp_path):
         observe("requested URLs", [url for url, _ in requests])
 
 
+def test_cache_may_be_a_name_without_a_folder(subject, draw, observe, tmp_path):
+    with chdir(tmp_path), served({URL: page(story(draw))}):
+        for time in ("first", "second"):
+            observe.outcome(f"the text, {time} call", subject.fetch_text, URL, "verdict.txt")
+    observe("the files afterwards", files(tmp_path))
+
+
 def test_second_call_reads_the_file(subject, draw, observe, tmp_path):
     first, other = story(draw), story(draw)
     cache = tmp_path / "verdict.txt"
@@ -145,6 +154,10 @@ def test_second_call_reads_the_file(subject, draw, observe, tmp_path):
         observe.outcome("the text after somebody changed the file", subject.fetch_text, URL, cache)
         observe("requested URLs", [url for url, _ in requests])
         observe("the files afterwards", files(tmp_path))
+        cache.unlink()
+        observe.outcome("the text after somebody deleted the file", subject.fetch_text, URL, cache)
+        observe("requested URLs in the end", [url for url, _ in requests])
+        observe("the files in the end", files(tmp_path))
 
 
 def test_file_that_exists_needs_no_server(subject, draw, observe, tmp_path):
@@ -362,6 +375,37 @@ def test_new_file_is_moved_over_the_old_one(subject, draw, observe, tmp_path):
 
 
 @contextmanager
+def moves():
+    """Within the block, write down from which folder to which each file is moved."""
+    folders = []
+    former = os.rename, os.replace
+
+    def noting(move):
+        def noted(source, target, *arguments, **named):
+            folders.append([Path(os.fsdecode(path)).resolve().parent for path in (source, target)])
+            return move(source, target, *arguments, **named)
+
+        return noted
+
+    os.rename, os.replace = map(noting, former)
+    try:
+        yield folders
+    finally:
+        os.rename, os.replace = former
+
+
+def test_second_file_is_in_the_same_folder(subject, draw, observe, tmp_path):
+    # From another folder it may be another disk, and from there nothing is moved in one step.
+    with served({URL: page(story(draw))}), moves() as moved:
+        observe.outcome("the text", subject.fetch_text, URL, tmp_path / "texts" / "verdict.txt")
+    observe("the files afterwards", files(tmp_path))
+    folder = (tmp_path / "texts").resolve()
+    arrived = [source for source, target in moved if target == folder]
+    places = ["in it" if folder in (source, *source.parents) else "elsewhere" for source in arrived]
+    observe("where the second file was, as seen from the folder", places)
+
+
+@contextmanager
 def files_no_longer_than(size):
     """Within the block writing on beyond this size fails, as on a full disk. Without effect on Windows."""
     try:
@@ -482,6 +526,13 @@ def test_windows_may_be_asked_for_in_any_order(subject, draw, observe):
     observe("windows", [dataset[index] for index in order])
 
 
+def test_two_data_sets_share_nothing(subject, draw, observe):
+    training = subject.GPTDataset(numbers(draw, 40).tolist(), max_length=7, stride=5)
+    validation = subject.GPTDataset(numbers(draw, 20).tolist(), max_length=4, stride=3)
+    observe("windows of the first", items(training))
+    observe("windows of the second", items(validation))
+
+
 def test_ids_may_be_a_list_or_a_tensor(subject, draw, observe):
     ids = numbers(draw, 30)
     as_list = ids.tolist()
@@ -494,6 +545,8 @@ def test_windows_are_int64(subject, draw, observe):
     for dtype in (torch.int32, torch.float32, torch.uint8):
         ids = draw.integers(25, high=250).to(dtype)
         observe(f"windows of {dtype}", items(subject.GPTDataset(ids, max_length=6, stride=4)))
+    large = [number + 2**24 for number in (1, 3, 0, 5, 7, 9)]
+    observe("windows of large ids", items(subject.GPTDataset(large, max_length=3, stride=2)))
 
 
 def test_impossible_windows_are_refused(subject, draw, observe):
@@ -509,8 +562,14 @@ def batches(loader):
     return [(inputs, targets) for inputs, targets in islice(loader, 60)]
 
 
+def loader_class(loader):
+    """The class of torch's that it is one of."""
+    return [base.__name__ for base in type(loader).__mro__ if base is DataLoader]
+
+
 def test_loader_stacks_windows_in_order(subject, draw, observe):
     loader = subject.create_dataloader([5, 2, 9, 4, 4, 1, 7, 3], 2, 3, 2, shuffle=False)
+    observe("class of the loader", loader_class(loader))
     observe("batches of the example", batches(loader))
     ids = numbers(draw, 60)
     for kind, given in (("a list", ids.tolist()), ("a tensor", ids), ("int32", ids.to(torch.int32))):
@@ -562,6 +621,7 @@ def test_too_few_ids_give_an_empty_loader(subject, draw, observe):
             for ids in ([], numbers(draw, 3), numbers(draw, 5).tolist()):
                 options = {"shuffle": shuffle, "drop_last": drop_last}
                 loader = subject.create_dataloader(ids, batch_size=2, max_length=5, stride=2, **options)
+                observe(f"class, {len(ids)} ids, {options}", loader_class(loader))
                 observe(f"length, {len(ids)} ids, {options}", len(loader))
                 observe(f"batches, {len(ids)} ids, {options}", batches(loader))
 
@@ -570,6 +630,7 @@ def test_fewer_windows_than_a_batch(subject, draw, observe):
     for shuffle in (True, False):
         for drop_last in (True, False):
             loader = subject.create_dataloader(numbers(draw, 6), 4, 5, 3, shuffle=shuffle, drop_last=drop_last)
+            observe(f"class, shuffle={shuffle}, drop_last={drop_last}", loader_class(loader))
             observe(f"length, shuffle={shuffle}, drop_last={drop_last}", len(loader))
             observe(f"batches, shuffle={shuffle}, drop_last={drop_last}", batches(loader))
 
@@ -582,8 +643,9 @@ def test_loader_refuses_impossible_windows(subject, draw, observe):
 
 def test_batch_from_random_places(subject, draw, observe):
     ids, generator = numbers(draw, 50), torch.Generator().manual_seed(draw.whole(0, 10_000))
-    for time in ("first", "second", "third"):
-        observe(f"{time} batch", subject.get_batch(ids, 4, 7, generator=generator))
+    kept = [subject.get_batch(ids, 4, 7, generator=generator) for _ in range(3)]
+    for time, batch in zip(("first", "second", "third"), kept, strict=True):
+        observe(f"{time} batch", batch)
 
 
 def test_places_come_from_one_call(subject, draw, observe):
