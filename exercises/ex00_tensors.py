@@ -52,9 +52,10 @@ Gradient descent takes a small step the other way:
 WHAT IS NOT HERE
 No GPU, no data loader, and no better optimizer than this plainest one. Those come later.
 
-torch has these functions too. Here you do without its softmax, log_softmax, logsumexp, cross_entropy,
-nll_loss and linear, under any name. `torch.exp`, `.log()`, `.sum()`, `.amax()`, `@` and indexing are enough.
-In NeuralNetwork the layers are torch's: `nn.Linear` is welcome there.
+NOT ALLOWED HERE
+torch's own softmax, log_softmax, softmin, logsumexp, cross_entropy, nll_loss and linear, under any name: they
+are what you write. `torch.exp`, `.log()`, `.sum()`, `.amax()`, `@` and indexing are enough. In NeuralNetwork
+the layers are torch's: `nn.Linear` is welcome there.
 
 Shapes: N rows, V possible answers.
 Read on: Raschka, "Build a Large Language Model (From Scratch)", appendix A. Blanchard, Higham and Higham

@@ -44,11 +44,12 @@ evaluation mode. `nn.Dropout` does all of it.
 
 WHAT IS NOT HERE
 The first transformer had no position table: it added fixed waves, sines and cosines of different lengths.
-Newer models turn the queries and keys instead; you will write that in exercise 20. GPT-2 learns its
-positions, as you do here.
+Newer models turn the queries and keys instead; you will write that in a later exercise. GPT-2 learns its
+positions, as you do here. A table is an `nn.Parameter`: a tensor that the module counts among what is trained.
 
-torch has this as nn.Embedding. Here you do without it, and without F.embedding and F.embedding_bag: the
-lookup *is* the exercise. A table is an `nn.Parameter`: a tensor that the module counts among what is trained.
+NOT ALLOWED HERE
+torch's own embedding, under any name, such as nn.Embedding, F.embedding and F.embedding_bag: the lookup *is* the
+exercise.
 
 Shapes: B batch, T tokens, D the width of a vector, V the size of the vocabulary.
 Read on: Bengio et al. 2003, "A Neural Probabilistic Language Model". Gehring et al. 2017, "Convolutional
@@ -84,8 +85,8 @@ class TokenEmbedding(nn.Module):
         Arguments
             ids  int64 of any shape (…), also of shape (), a single id; each 0 … V−1
         Returns
-            float (…, D), of the dtype of the table: the shape of ids with one more axis at the end. Entry
-            [b, t] is row ids[b, t] of the table, unscaled.
+            float (…, D), with dtype and device of the table: the shape of ids with one more axis at the end.
+            Entry [b, t] is row ids[b, t] of the table, unscaled.
 
         ids and the table are not changed. The gradient reaches the table: a token that occurs several times
         has the sum of their gradients in its row, a token that does not occur has zeros.
@@ -164,9 +165,10 @@ class GPTEmbedding(nn.Module):
         Arguments
             ids  int64 (B, T), T from 1 to context_length; each id 0 … V−1
         Returns
-            float (B, T, D), of the dtype of the tables. Entry [b, t] is the row of token ids[b, t] plus the row
-            of place t. In training mode each number of this sum is set to 0 on its own, with the probability
-            given, and what is kept is divided by 1 − probability; in evaluation mode the sum stays as it is.
+            float (B, T, D), with dtype and device of the tables. Entry [b, t] is the row of token ids[b, t] plus
+            the row of place t. In training mode each number of this sum is set to 0 on its own, with the
+            probability given, and what is kept is divided by 1 − probability; in evaluation mode the sum stays
+            as it is.
         Raises
             ValueError: T is larger than context_length. The message names both numbers.
 

@@ -96,10 +96,20 @@ def grade_in_order(
     Without a command, that is what happens. Every command has its own --help.
     """
     if context.invoked_subcommand is not None:
+        refuse_misplaced(context)
         return 0
     from grader.commands import grade
 
     return grade.grade([], on, seed, format, require is not None, in_order=True)
+
+
+def refuse_misplaced(context: typer.Context) -> None:
+    """Raises `UsageError` for an option in front of a command, where it would have no effect."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            command = context.invoked_subcommand
+            raise UsageError(f"Write --{name} behind the command: `{COMMAND} {command} … --{name} …`.")
 
 
 @app.command()
@@ -137,6 +147,9 @@ def list_exercises() -> int:
 def hint(
     exercise: Annotated[str | None, typer.Argument(help="Default: the first that is not done.")] = None,
     function: Annotated[str | None, typer.Argument(help="Default: where you are stuck.")] = None,
+    on: Annotated[
+        Path, typer.Option("--on", help="The folder of your files.", show_default="exercises")
+    ] = EXERCISES,
 ) -> int:
     """Give the next hint. There are three for every function; each call gives one more."""
     from grader.commands import hints, opened
@@ -144,7 +157,7 @@ def hint(
 
     page = Page()
     with opened.opened_history(page) as store:
-        for line in hints.give_hint(ROOT, exercise, function, EXERCISES, store):
+        for line in hints.give_hint(ROOT, exercise, function, on.resolve(), store):
             page.line(line)
     return 0
 

@@ -43,6 +43,9 @@ A word that was not in the first text is lost: `<|unk|>` does not say which one 
 well, so decoding gives a tidy text and not the very same one. "walk" and "walked" have nothing in common.
 Exercises 2 and 3 build byte pair encoding, which has none of these faults. GPT-2 uses that one.
 
+NOT ALLOWED HERE
+The packages tiktoken, tokenizers and transformers: each holds finished tokenizers, and this one is to be yours.
+
 Read on: Raschka, "Build a Large Language Model (From Scratch)", sections 2.2 to 2.4. Python's documentation
 of `re.split`. Unicode Standard Annex 15 on normalisation forms.
 """

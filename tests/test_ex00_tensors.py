@@ -10,31 +10,42 @@ def test_softmax_lesson_example(subject, draw, observe):
 
 def test_softmax_runs_along_the_axis_asked_for(subject, draw, observe):
     x = draw.normal(2, 5, 7, scale=2.0)
-    for dim in (-1, 0, 1, -2):
+    for dim in (-1, 0, 1, 2, -2, -3):
         observe(f"softmax, dim={dim}", subject.softmax(x, dim))
+    observe("softmax of exchanged axes, dim=-1", subject.softmax(x.transpose(0, 2), dim=-1))
+    observe("softmax of a single row", subject.softmax(draw.normal(1, 6), dim=1))
 
 
 def test_softmax_stays_finite_at_large_scores(subject, draw, observe):
-    level = torch.tensor([[100.0], [2000.0], [-2000.0], [0.0]])
-    observe("every row around another number", subject.softmax(draw.normal(4, 6) + level, dim=1))
+    scores = draw.normal(4, 6) + torch.tensor([[100.0], [2000.0], [-2000.0], [0.0]])
+    for name, x, dim in (("row", scores, 1), ("column", scores.T, 0)):  # at 2000 a float32 is good to 1e-4
+        observe(f"every {name} around another number", subject.softmax(x, dim), tolerance=1e-3)
     spread = torch.tensor([[2000.0, -2000.0, 0.0], [-2000.0, 1999.0, 2000.0]])
-    observe("from -2000 to 2000 in one row", subject.softmax(spread, dim=-1))
+    observe("from -2000 to 2000 in one row", subject.softmax(spread, dim=-1), tolerance=1e-3)
 
 
 def test_softmax_gives_minus_infinity_no_probability(subject, draw, observe):
-    x = draw.normal(3, 5)
-    x = x.masked_fill(torch.tensor([False, True, False, False, True]), -torch.inf)
-    observe("softmax, entries 1 and 4 of each row at minus infinity", subject.softmax(x, dim=1))
+    x = draw.normal(3, 5) + torch.tensor([[0.0], [2000.0], [-2000.0]])
+    x = x.masked_fill(torch.tensor([False, True, False, False, True]), -torch.inf).requires_grad_(True)
+    found = subject.softmax(x, dim=1)
+    observe("softmax, entries 1 and 4 of each row at minus infinity", found, tolerance=1e-3)
+    (found * draw.normal(3, 5)).sum().backward()
+    observe("gradient", x.grad, tolerance=1e-3)
 
 
-def test_softmax_keeps_double_precision(subject, draw, observe):
+def test_softmax_keeps_the_dtype(subject, draw, observe):
     observe("softmax of a float64 tensor", subject.softmax(draw.normal(3, 5).double(), dim=0))
+    observe("dtype for a bfloat16 tensor", subject.softmax(draw.normal(3, 5).bfloat16(), dim=0).dtype)
 
 
 def test_gradient_passes_through_softmax(subject, draw, observe):
-    x = draw.normal(3, 5).requires_grad_(True)
-    (subject.softmax(x, dim=1) * draw.normal(3, 5)).sum().backward()
-    observe("gradient", x.grad)
+    for dim in (1, 0):
+        x = draw.normal(3, 5).requires_grad_(True)
+        (subject.softmax(x, dim) * draw.normal(3, 5)).sum().backward()
+        observe(f"gradient, dim={dim}", x.grad)
+    x = torch.tensor([[2000.0, 1999.0, -2000.0], [-1998.0, -1999.0, -2000.0]], requires_grad=True)
+    (subject.softmax(x, dim=1) * draw.normal(2, 3)).sum().backward()
+    observe("gradient at large scores", x.grad, tolerance=1e-3)
 
 
 def test_log_softmax_lesson_example(subject, draw, observe):
@@ -43,26 +54,33 @@ def test_log_softmax_lesson_example(subject, draw, observe):
 
 def test_log_softmax_runs_along_the_axis_asked_for(subject, draw, observe):
     x = draw.normal(2, 5, 7, scale=2.0)
-    for dim in (-1, 0, 1, -2):
+    for dim in (-1, 0, 1, 2, -2, -3):
         observe(f"log_softmax, dim={dim}", subject.log_softmax(x, dim))
+    observe("log_softmax of exchanged axes, dim=-1", subject.log_softmax(x.transpose(0, 2), dim=-1))
+    observe("log_softmax of a single row", subject.log_softmax(draw.normal(1, 6), dim=1))
 
 
 def test_log_softmax_stays_finite_at_large_scores(subject, draw, observe):
-    level = torch.tensor([[100.0], [2000.0], [-2000.0], [0.0]])
-    found = subject.log_softmax(draw.normal(4, 6) + level, dim=1)
-    observe("every row around another number", found, tolerance=1e-3)  # at 2000 a float32 is good to 1e-4
+    scores = draw.normal(4, 6) + torch.tensor([[100.0], [2000.0], [-2000.0], [0.0]])
+    for name, x, dim in (("row", scores, 1), ("column", scores.T, 0)):  # at 2000 a float32 is good to 1e-4
+        observe(f"every {name} around another number", subject.log_softmax(x, dim), tolerance=1e-3)
     spread = torch.tensor([[2000.0, -2000.0, 0.0], [-2000.0, 1999.0, 2000.0]])
     observe("from -2000 to 2000 in one row", subject.log_softmax(spread, dim=-1), tolerance=1e-3)
 
 
-def test_log_softmax_keeps_double_precision(subject, draw, observe):
+def test_log_softmax_keeps_the_dtype(subject, draw, observe):
     observe("log_softmax of a float64 tensor", subject.log_softmax(draw.normal(3, 5).double(), dim=0))
+    observe("dtype for a bfloat16 tensor", subject.log_softmax(draw.normal(3, 5).bfloat16(), dim=0).dtype)
 
 
 def test_gradient_passes_through_log_softmax(subject, draw, observe):
-    x = draw.normal(3, 5).requires_grad_(True)
-    (subject.log_softmax(x, dim=1) * draw.normal(3, 5)).sum().backward()
-    observe("gradient", x.grad)
+    for dim in (1, 0):
+        x = draw.normal(3, 5).requires_grad_(True)
+        (subject.log_softmax(x, dim) * draw.normal(3, 5)).sum().backward()
+        observe(f"gradient, dim={dim}", x.grad)
+    x = torch.tensor([[2000.0, 1999.0, -2000.0], [-1998.0, -1999.0, -2000.0]], requires_grad=True)
+    (subject.log_softmax(x, dim=1) * draw.normal(2, 3)).sum().backward()
+    observe("gradient at large scores", x.grad, tolerance=1e-3)
 
 
 def test_cross_entropy_lesson_example(subject, draw, observe):
@@ -75,6 +93,8 @@ def test_cross_entropy_is_the_mean_over_the_rows(subject, draw, observe):
     for rows, answers in ((7, 5), (4, 9), (1, 3)):
         logits, targets = draw.normal(rows, answers, scale=2.0), draw.integers(rows, high=answers)
         observe(f"loss of {rows} rows, {answers} answers", subject.cross_entropy(logits, targets))
+    logits = draw.normal(5, 7, scale=2.0).T
+    observe("loss of logits with exchanged axes", subject.cross_entropy(logits, draw.integers(7, high=5)))
 
 
 def test_ignored_targets_do_not_count(subject, draw, observe):
@@ -91,6 +111,8 @@ def test_another_number_can_be_ignored(subject, draw, observe):
     observe("loss, ignore_index=0", subject.cross_entropy(logits, targets, 0))
     targets = targets.masked_fill(targets == 3, -1)
     observe("loss, ignore_index=-1", subject.cross_entropy(logits, targets, ignore_index=-1))
+    targets = targets.masked_fill(targets == -1, 50)
+    observe("loss, ignore_index=50", subject.cross_entropy(logits, targets, ignore_index=50))
 
 
 def test_cross_entropy_is_nan_when_no_target_counts(subject, draw, observe):
@@ -102,11 +124,17 @@ def test_cross_entropy_stays_finite_at_large_logits(subject, draw, observe):
     for targets in ([0, 2], [1, 0], [2, 1]):
         loss = subject.cross_entropy(logits, torch.tensor(targets))
         observe(f"loss, targets {targets}", loss, tolerance=1e-3)  # at 2000 a float32 is good to 1e-4
+    logits = (draw.normal(3, 4) + torch.tensor([[0.0], [2000.0], [-2000.0]])).requires_grad_(True)
+    loss = subject.cross_entropy(logits, draw.integers(3, high=4))
+    observe("loss, every row around another number", loss, tolerance=1e-3)
+    (loss + subject.cross_entropy(1000 * logits[:1], torch.tensor([2]))).backward()
+    observe("gradient", logits.grad, tolerance=1e-3)
 
 
-def test_cross_entropy_keeps_double_precision(subject, draw, observe):
+def test_cross_entropy_keeps_the_dtype(subject, draw, observe):
     logits, targets = draw.normal(6, 4).double(), draw.integers(6, high=4)
     observe("loss of float64 logits", subject.cross_entropy(logits, targets))
+    observe("loss of float64 logits, no target counts", subject.cross_entropy(logits, torch.full((6,), -100)))
 
 
 def test_gradient_passes_through_cross_entropy(subject, draw, observe):
@@ -125,13 +153,15 @@ def test_linear_lesson_example(subject, draw, observe):
 
 def test_linear_takes_any_leading_axes(subject, draw, observe):
     weight, bias = draw.normal(4, 6), draw.normal(4)
-    for shape in ((5, 6), (2, 7, 6), (2, 3, 7, 6)):
+    for shape in ((5, 6), (2, 7, 6), (2, 3, 7, 6), (1, 6), (2, 1, 6)):
         x = draw.normal(*shape)
         observe(f"x of shape {shape}, with a bias", subject.linear(x, weight, bias))
         observe(f"x of shape {shape}, bias=None", subject.linear(x, weight, bias=None))
+    observe("x of exchanged axes", subject.linear(draw.normal(7, 2, 6).transpose(0, 1), weight, bias))
+    observe("a single output", subject.linear(draw.normal(5, 6), weight[:1], bias[:1]))
 
 
-def test_linear_keeps_double_precision(subject, draw, observe):
+def test_linear_keeps_the_dtype(subject, draw, observe):
     x, weight, bias = draw.normal(5, 6).double(), draw.normal(4, 6).double(), draw.normal(4).double()
     observe("all of them float64", subject.linear(x, weight, bias))
 
@@ -152,7 +182,7 @@ def test_accuracy_lesson_example(subject, draw, observe):
 def test_accuracy_is_the_share_of_right_answers(subject, draw, observe):
     for right in (0, 2, draw.whole(3, 10), 11):
         answers = draw.integers(11, high=6)
-        logits = draw.uniform(11, 6) + 3 * nn.functional.one_hot(answers, 6)
+        logits = draw.uniform(11, 6, low=-5, high=-4) + 3 * nn.functional.one_hot(answers, 6)
         targets = (answers + (torch.arange(11) >= right)) % 6
         observe(f"{right} of 11 right", subject.accuracy(logits, targets))
     one_row = torch.tensor([[0.5, 2.0, 1.0, -1.0]])
@@ -169,7 +199,7 @@ def parameters_with_gradients(draw):
     parameters = []
     for shape in ((3, 4), (5,), (2, 3, 2), (1,)):
         parameter = nn.Parameter(draw.normal(*shape).clone())
-        parameter.grad = draw.normal(*shape).clone()
+        parameter.grad = draw.normal(*shape, scale=5.0).clone()
         parameters.append(parameter)
     return parameters
 
@@ -197,6 +227,10 @@ def test_sgd_skips_parameters_without_gradient(subject, draw, observe):
     parameters[0].grad = None
     subject.sgd_step(parameters, 0.3)
     observe("parameters, only the third with a gradient", parameters)
+    observe("gradients afterwards", [parameter.grad for parameter in parameters])
+    parameters[1].requires_grad_(False)
+    subject.sgd_step(parameters, 0.3)
+    observe("requires_grad, the second is frozen", [parameter.requires_grad for parameter in parameters])
 
 
 def test_sgd_leaves_everything_else_alone(subject, draw, observe):
@@ -215,10 +249,11 @@ def test_network_has_the_layers_asked_for(subject, draw, observe):
 
 
 def test_network_gives_logits(subject, draw, observe):
-    for num_inputs, num_outputs in ((6, 3), (2, 5)):
-        model = subject.NeuralNetwork(num_inputs, num_outputs)
+    for rows, num_inputs, num_outputs in ((7, 6, 3), (1, 2, 5)):
+        model, other = (subject.NeuralNetwork(num_inputs, num_outputs) for _ in range(2))
         draw.fill(model, scale=0.3)
-        observe(f"logits, {num_inputs} inputs", model(draw.normal(7, num_inputs)), tolerance=1e-4)
+        draw.fill(other, scale=0.0)
+        observe(f"logits, {num_inputs} inputs", model(draw.normal(rows, num_inputs)), tolerance=1e-4)
 
 
 def test_gradients_reach_the_whole_network(subject, draw, observe):
@@ -255,8 +290,32 @@ def test_train_step_empties_what_earlier_batches_left(subject, draw, observe):
     observe("parameters", dict(model.named_parameters()))
 
 
+class OfIds(nn.Module):
+    """Takes ids of shape (N, 2, 3). It has a table that is frozen and a parameter that is in no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 3)
+        self.table.requires_grad_(False)
+        self.out = nn.Linear(6, 4)
+        self.factor = nn.Parameter(torch.ones(4))
+
+    def forward(self, ids):
+        return self.out(self.table(ids).mean(dim=2).flatten(1)) * self.factor
+
+
+def test_train_step_takes_any_model_and_targets_that_do_not_count(subject, draw, observe):
+    model = OfIds()
+    draw.fill(model)
+    targets = draw.integers(7, high=4).masked_fill(torch.tensor([0, 0, 1, 0, 1, 0, 0]).bool(), -100)
+    observe("what it returns", subject.train_step(model, draw.integers(7, 2, 3, high=5), targets, 0.5))
+    observe("parameters", dict(model.named_parameters()))
+    observe("gradients", {name: value.grad for name, value in model.named_parameters()})
+    observe("requires_grad", {name: value.requires_grad for name, value in model.named_parameters()})
+
+
 class Watched(nn.Module):
-    """Notes in which mode it was called, and what with."""
+    """Notes in which mode it, and a layer of it, was called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -264,7 +323,7 @@ class Watched(nn.Module):
         self.modes = []
 
     def forward(self, x):
-        self.modes.append("training" if self.training else "evaluation")
+        self.modes.append(["training" if part.training else "evaluation" for part in (self, self.inner)])
         return self.inner(x)
 
 
@@ -274,8 +333,8 @@ def test_train_step_puts_the_model_into_training_mode(subject, draw, observe):
     for start in (False, True):
         model.train(start)
         subject.train_step(model, draw.normal(7, 4), draw.integers(7, high=3), 0.1)
-        observe("mode at each call of the model", model.modes)
-        observe("model.training afterwards", model.training)
+        observe("mode of the model and of its layer, at each call", model.modes)
+        observe("`training` afterwards", [model.training, model.inner.training])
 
 
 def test_your_network_learns_with_your_loss_and_your_steps(subject, draw, observe):

@@ -3,6 +3,7 @@
 LESSON = "No, no--yes. Yes"
 SIGNS = [",", ".", ":", ";", "?", "_", "!", '"', "(", ")", "'"]
 SPECIALS = ["<|endoftext|>", "<|unk|>"]
+WHITE_SPACE = [chr(code) for code in range(0x3001) if chr(code).isspace()]
 WORDS = ["the", "The", "cat", "Zebra", "apple", "Été", "été", "12", "-", "well-known", "мир", "$5", "🙂"]
 
 
@@ -22,6 +23,8 @@ def shuffled_vocab(draw, tokens):
 def test_letters_and_accents_are_composed(subject, draw, observe):
     observe("a letter and its accent", subject.clean_text("Cafe\u0301 a\u0308o\u0308 E\u0301te\u0301"))
     observe("a composed letter", subject.clean_text("Café naïve"))
+    observe("more accents", subject.clean_text("n\u0303 c\u0327 A\u030a u\u0308\u0304"))
+    observe("a syllable of Hangul in three parts", subject.clean_text("\u1112\u1161\u11ab"))
     observe("x², ½ and the ligature ﬁ", subject.clean_text("x² ½ ﬁn Å"))
 
 
@@ -36,6 +39,10 @@ def test_typographic_characters_become_plain(subject, draw, observe):
 def test_other_characters_stay(subject, draw, observe):
     observe("several alphabets", subject.clean_text("Straße МИР 日本 שלום 🙂 👩\u200d👧 $5 A_b"))
     observe("plain signs", subject.clean_text('"Don\'t" a-b a--b a---b ... <|endoftext|>'))
+    observe("rows of plain signs", subject.clean_text("a.... b..... c----d -----e ???? !!!!"))
+    observe("other quotes, dashes and a minus", subject.clean_text("‛a‛ 5′ 6″ b―c d‐e f‑g −1 `h´"))
+    observe("zero-width space, byte order mark, soft hyphen", subject.clean_text("\ufeffa\u200bb c\u00add"))
+    observe("a control character", subject.clean_text("a\x07b"))
 
 
 def test_line_ends_become_the_same(subject, draw, observe):
@@ -53,17 +60,24 @@ def test_runs_of_white_space_become_one_space(subject, draw, observe):
     observe("non-breaking spaces", subject.clean_text("a\u00a0b\u00a0 \u00a0c"))
     observe("form feed, vertical tab, line separator", subject.clean_text("a\fb\vc\u2028d \f e"))
     observe("wide and thin spaces", subject.clean_text("a\u2003b\u2009\u2009c\u3000d"))
+    for white in WHITE_SPACE:
+        if white not in "\n\r":
+            observe(f"a U+{ord(white):04X} b", subject.clean_text(f"a{white}b"))
+    observe("a long run", subject.clean_text("a" + " " * 100 + "b"))
+    observe("many runs", subject.clean_text("a  b\t\tc " * 30))
 
 
 def test_no_line_begins_or_ends_with_a_space(subject, draw, observe):
     observe("spaces before a line end", subject.clean_text("one  \ntwo\t\nthree"))
     observe("spaces after a line end", subject.clean_text("one\n  two\n\tthree"))
     observe("spaces on both sides", subject.clean_text("one \n two \r\n three"))
+    observe("forty lines", subject.clean_text(" one \n" * 40))
 
 
 def test_at_most_one_blank_line(subject, draw, observe):
     for blank in range(5):
         observe(f"{blank} blank lines", subject.clean_text("one" + "\n" * (blank + 1) + "two"))
+    observe("99 blank lines", subject.clean_text("one" + "\n" * 100 + "two"))
     observe("blank lines with spaces", subject.clean_text("one\n  \n\t\n \ntwo\n \nthree"))
 
 
@@ -79,7 +93,9 @@ def test_clean_text_on_everything_at_once(subject, draw, observe):
     odd = ["“", "”", "’", "—", "…", "\r\n", "\r", " \n", "\t", "\u00a0", "e\u0301", "Word", "two"]
     for number in range(3):
         pieces = [draw.choice(odd) + draw.text(2) for _ in range(20)]
-        observe(f"text {number}", subject.clean_text("".join(pieces)))
+        cleaned = subject.clean_text("".join(pieces))
+        observe(f"text {number}", cleaned)
+        observe(f"text {number}, cleaned twice", subject.clean_text(cleaned))
 
 
 def test_lesson_example(subject, draw, observe):
@@ -100,6 +116,8 @@ def test_two_hyphens_are_one_token(subject, draw, observe):
 
 def test_white_space_separates_and_is_dropped(subject, draw, observe):
     observe("one of each", subject.split_text("a b\tc\nd\r\ne\u00a0f\fg\u2003h"))
+    for white in WHITE_SPACE:
+        observe(f"a U+{ord(white):04X} b", subject.split_text(f"a{white}b"))
     observe("runs", subject.split_text("  a  b \n\n c.\n d\t"))
     observe("nothing but white space", subject.split_text(" \n\t "))
     observe("empty", subject.split_text(""))
@@ -107,13 +125,16 @@ def test_white_space_separates_and_is_dropped(subject, draw, observe):
 
 def test_everything_else_is_part_of_a_word(subject, draw, observe):
     observe("signs", subject.split_text("well-known B&B $5 100% a/b “no” it’s a|b <b> [c] x² 1–2 …"))
+    observe("invisible characters", subject.split_text("\ufeffa\u200bb c\u00add ¿e? f\x07g"))
     observe("letters", subject.split_text("It It it café e\u0301 日本 мир 🙂 👩\u200d👧"))
 
 
 def test_specials_are_whole(subject, draw, observe):
     observe("with spaces", subject.split_text("one. <|endoftext|> Two <|unk|> three"))
     observe("without", subject.split_text("one<|endoftext|>Two<|unk|>three.<|endoftext|><|unk|>--<|unk|>"))
-    observe("only like a special", subject.split_text("a<|end|>b <|endoftext| < endoftext > unk <|UNK|>"))
+    observe("several in one word", subject.split_text("a<|unk|>b<|unk|>c<|endoftext|>d<|endoftext|>e"))
+    observe("only like a special", subject.split_text("a<|end|>b <|endoftext| < endoftext > unk c<|UNK|>d"))
+    observe("the names alone", subject.split_text("ENDOFTEXT endoftext UNK unk END_OF_TEXT <unk>"))
 
 
 def test_split_text_on_mixed_texts(subject, draw, observe):
@@ -132,6 +153,11 @@ def test_ids_follow_the_sorted_tokens(subject, draw, observe):
     tokens = draw.shuffled(tokens)
     observe("vocabulary", subject.build_vocab(tokens))
     observe("vocabulary of the same tokens in another order", subject.build_vocab(draw.shuffled(tokens)))
+
+
+def test_every_token_counts_as_it_is(subject, draw, observe):
+    tokens = draw.shuffled(["end", "unk", "|", "<|end|>", "New York", "e\u0301", "é", "a", "A", "x²", "x2", "-"])
+    observe("vocabulary", subject.build_vocab(tokens))
 
 
 def test_specials_come_last_and_once(subject, draw, observe):
@@ -160,6 +186,9 @@ def test_lesson_tokenizer(subject, draw, observe):
     observe("encoded", tokenizer.encode("Yes, maybe."))
     observe("decoded", tokenizer.decode([4, 0, 8, 2]))
     observe("encoded, with a special", tokenizer.encode("no--<|endoftext|>No!"))
+    tokens = ["don", "'", "t", "(", "ever", ")", "say", '"', "no", '"', "--", "please", ".", ".", "."]
+    vocab = subject.build_vocab(tokens)
+    observe("decoded, the docstring's example", subject.SimpleTokenizer(vocab).decode([vocab[t] for t in tokens]))
 
 
 def test_encode_gives_the_ids_of_the_vocabulary(subject, draw, observe):
@@ -172,7 +201,9 @@ def test_encode_gives_the_ids_of_the_vocabulary(subject, draw, observe):
 
 def test_unknown_words_become_unk(subject, draw, observe):
     tokenizer = subject.SimpleTokenizer(shuffled_vocab(draw, [*draw.shuffled(WORDS), ",", "."]))
-    observe("unknown words", tokenizer.encode("the dog, a CAT. apples; well-known well"))
+    ids = tokenizer.encode("the dog, a CAT. apples; well-known well")
+    observe("unknown words", ids)
+    ids.append(1)
     observe("nothing known", tokenizer.encode("dog dog Bird"))
     observe("the same text again", tokenizer.encode("the dog, a CAT. apples; well-known well"))
 

@@ -19,7 +19,8 @@ def test_token_table_is_the_only_parameter(subject, draw, observe):
 
 
 def test_token_table_starts_with_normal_numbers(subject, draw, observe):
-    weight = subject.TokenEmbedding(500, 40).weight.detach()
+    weight, other = (subject.TokenEmbedding(500, 40).weight.detach() for _ in range(2))
+    observe("share of numbers that a second table has too", (weight == other).float().mean())
     observe("mean", weight.mean(), tolerance=0.1)
     observe("standard deviation, in thousandths", weight.std() * 1000, tolerance=0.1)
     observe("share of numbers between -1 and 1", (weight.abs() < 1).float().mean(), tolerance=0.03)
@@ -50,6 +51,17 @@ def test_token_embedding_keeps_double_precision(subject, draw, observe):
     vectors = embedding(draw.integers(2, 7, high=11))
     observe("vectors", vectors)
     observe("what a float32 cannot hold of them", (vectors - vectors.float()) * 1e6)
+
+
+def test_token_vectors_are_on_the_device_of_the_table(subject, draw, observe):
+    ids = draw.integers(2, 7, high=11)
+    with _AsWithAGpu() as machine:
+        embedding = subject.TokenEmbedding(11, 6)
+        draw.fill(embedding)
+        machine.move(embedding)
+        vectors = embedding(ids)
+    observe("vectors", vectors)
+    observe("their device, if ids and table were on a GPU", "CPU" if machine.on_cpu(vectors) else "GPU")
 
 
 def test_gradients_of_a_repeated_token_add_up(subject, draw, observe):
@@ -87,7 +99,8 @@ def test_position_table_is_the_only_parameter(subject, draw, observe):
 
 
 def test_position_table_starts_with_normal_numbers(subject, draw, observe):
-    weight = subject.PositionalEmbedding(500, 40).weight.detach()
+    weight, other = (subject.PositionalEmbedding(500, 40).weight.detach() for _ in range(2))
+    observe("share of numbers that a second table has too", (weight == other).float().mean())
     observe("mean", weight.mean(), tolerance=0.1)
     observe("standard deviation, in thousandths", weight.std() * 1000, tolerance=0.1)
     observe("share of numbers between -1 and 1", (weight.abs() < 1).float().mean(), tolerance=0.03)
@@ -152,6 +165,7 @@ def test_positions_beyond_the_context_are_refused(subject, draw, observe):
     draw.fill(embedding)
     observe("rows for 12 tokens", embedding(draw.integers(2, 12, high=50)))
     observe.outcome("13 tokens", embedding, draw.integers(2, 13, high=50), mentions=("13", "12"))
+    embedding.eval()
     observe.outcome("40 tokens", embedding, draw.integers(1, 40, high=50), mentions=("40", "12"))
 
 
@@ -167,6 +181,8 @@ def test_two_tables_are_all_parameters(subject, draw, observe):
     embedding = subject.GPTEmbedding(11, 8, 6, 0.1)
     found = {name: value.shape for name, value in embedding.named_parameters()}
     observe("parameters", dict(sorted(found.items())))
+    parts = (embedding.tok_emb, embedding.pos_emb, embedding.drop_emb)
+    observe("kinds of tok_emb, pos_emb and drop_emb", [type(part).__name__ for part in parts])
 
 
 def test_vector_is_token_plus_position(subject, draw, observe):
@@ -204,9 +220,10 @@ def test_gradients_reach_both_tables(subject, draw, observe):
     embedding = subject.GPTEmbedding(9, 8, 6, dropout=0.0)
     draw.fill(embedding)
     ids = torch.tensor([[4, 2, 4, 0, 7], [2, 4, 8, 8, 1], [1, 1, 1, 0, 4]])  # 3, 5 and 6 do not occur
-    (embedding(ids) * draw.normal(3, 5, 6)).sum().backward()
-    observe("gradient of the token table", embedding.tok_emb.weight.grad)
-    observe("gradient of the position table", embedding.pos_emb.weight.grad)
+    for mode in (True, False):  # the second gradient is added to the first
+        (embedding.train(mode)(ids) * draw.normal(3, 5, 6)).sum().backward()
+        observe(f"gradient of the token table, train({mode})", embedding.tok_emb.weight.grad)
+        observe(f"gradient of the position table, train({mode})", embedding.pos_emb.weight.grad)
 
 
 def test_embedding_leaves_both_tables_alone(subject, draw, observe):
@@ -226,7 +243,7 @@ def test_too_many_tokens_are_refused(subject, draw, observe):
     draw.fill(embedding)
     observe("vectors of 12 tokens", embedding(draw.integers(2, 12, high=20)))
     observe.outcome("13 tokens", embedding, draw.integers(2, 13, high=20), mentions=("13", "12"))
-    one_place = subject.GPTEmbedding(20, 1, 6, dropout=0.0)
+    one_place = subject.GPTEmbedding(20, 1, 6, dropout=0.0).eval()
     observe.outcome("7 tokens, context_length=1", one_place, draw.integers(2, 7, high=20), mentions=("7", "1"))
 
 
@@ -253,6 +270,8 @@ def test_each_number_is_dropped_on_its_own(subject, draw, observe):
             f"share kept at each place of each sequence, dropout={probability}", kept.mean(dim=2), tolerance=0.1
         )
         observe("share kept in two calls", (kept * again).mean(dim=2), tolerance=0.1)
+        pairs = (kept[:, 1:] * kept[:, :-1]).mean(dim=2)
+        observe("share kept at a place and at the next", pairs, tolerance=0.1)
         narrow = subject.GPTEmbedding(11, 8, 6, dropout=probability)
         draw.fill(narrow)
         kept = (narrow(draw.integers(1000, 5, high=11)) != 0).float()
@@ -275,6 +294,17 @@ def test_dropped_numbers_send_no_gradient(subject, draw, observe):
         "gradient of the position table, without that of the numbers kept",
         embedding.pos_emb.weight.grad - expected[0],
     )
+
+
+def test_the_embedding_is_on_the_device_of_the_tables(subject, draw, observe):
+    ids = draw.integers(2, 7, high=11)
+    with _AsWithAGpu() as machine:
+        embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.5)
+        draw.fill(embedding)
+        machine.move(embedding)
+        vectors = [embedding.train(mode)(ids) for mode in (True, False)]
+    observe("vectors in evaluation mode", vectors[1])
+    observe("devices, if ids and tables were on a GPU", ["CPU" if machine.on_cpu(v) else "GPU" for v in vectors])
 
 
 class _AsWithAGpu(TorchFunctionMode):

@@ -18,7 +18,7 @@ from grader.grading.session import Session
 from grader.judge.results import ExerciseResult, Report, Status
 from grader.learner.history import Store
 from grader.report import json, junit
-from grader.report.console import Page, show_result, show_summary
+from grader.report.console import Page, relative, show_result, show_summary
 from grader.supervisor.protections import Protection, as_line, require_all
 from grader.text import COMMAND, printable
 
@@ -46,7 +46,9 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
         session = Session(course.exercises, folder, chosen_seed, launcher, kept_in)
         graded_ones = session.grade_in_order() if in_order else session.grade_all(course.exercises)
         results = heapq.merge(graded_ones, broken_results(course), key=lambda result: result.id)
-        graded = show_as_they_come(results, exercises, chosen_seed) if format == "text" else list(results)
+        on_folder = "" if folder == EXERCISES else f" --on {relative(str(folder))}"
+        replay = f"{on_folder} --seed {chosen_seed}"
+        graded = show_as_they_come(results, exercises, replay) if format == "text" else list(results)
         protections = trial.result()
         report = Report(
             seed=chosen_seed,
@@ -61,7 +63,7 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
     elif format == "junit":
         sys.stdout.write(junit.render(report))
     else:
-        show_summary(Page(), report, exercises, folder, in_order)
+        show_summary(Page(), report, exercises, folder, on_folder, in_order)
     return exit_code(report)
 
 
@@ -99,14 +101,14 @@ def check_folder(folder: Path) -> None:
 
 
 def show_as_they_come(
-    results: Iterable[ExerciseResult], exercises: dict[str, Exercise], seed: int
+    results: Iterable[ExerciseResult], exercises: dict[str, Exercise], replay: str
 ) -> list[ExerciseResult]:
     page = Page()
     shown: list[ExerciseResult] = []
     for result in results:
         if shown and {shown[-1].status, result.status} != {Status.PASSED}:
             page.line()
-        show_result(page, result, exercises.get(result.id), seed)
+        show_result(page, result, exercises.get(result.id), replay)
         shown.append(result)
     return shown
 

@@ -12,7 +12,7 @@ from grader.course.tutor_file import HINTS_PER_FUNCTION
 from grader.errors import UsageError
 from grader.judge.results import Status
 from grader.learner.contract import lacking
-from grader.learner.history import Store
+from grader.learner.history import Attempt, Store
 from grader.learner.submission import Unreadable, read_text
 
 
@@ -34,7 +34,8 @@ def list_lines(course: Course, store: Store) -> Iterator[tuple[str, str]]:
 def give_hint(root: Path, name: str | None, function: str | None, folder: Path, store: Store) -> list[str]:
     """The next hint for a function; after the last one, the last one again."""
     (exercise,) = choose(root, [name or _first_open(exercise_ids(root), store)])
-    wanted = _named_function(exercise, function) if function else _where_stuck(exercise, folder, store)
+    attempt = store.latest_graded().get(exercise.id) if folder == root / "exercises" else None
+    wanted = _named_function(exercise, function) if function else _where_stuck(exercise, folder, attempt)
     given = store.next_hint(exercise.id, wanted, HINTS_PER_FUNCTION)
     hint = exercise.hints[wanted][given - 1].split("\n")
     lines = [f"{exercise.id}, {wanted}, hint {given} of {HINTS_PER_FUNCTION}:", "", *hint, ""]
@@ -49,13 +50,16 @@ def _first_open(ids: Sequence[str], store: Store) -> str:
 
 
 def _named_function(exercise: Exercise, function: str) -> str:
-    for name in exercise.hints:
-        if function in (name, name.rpartition(".")[2], name.partition(".")[0]):
-            return name
+    """The one that a word means: its whole name, its last part, or its class. Raises `UsageError`."""
+    meant = [name for name in exercise.hints if function in (name, name.rpartition(".")[2], name.partition(".")[0])]
+    if function in meant or len(meant) == 1:
+        return function if function in meant else meant[0]
+    if meant:
+        raise UsageError(f"{function!r} may be {' or '.join(meant)}: name one of them.")
     raise UsageError(f"{exercise.id} has no function {function!r}. It has: {', '.join(exercise.hints)}.")
 
 
-def _where_stuck(exercise: Exercise, folder: Path, store: Store) -> str:
+def _where_stuck(exercise: Exercise, folder: Path, attempt: Attempt | None) -> str:
     """The function of the first check that went wrong last time, else the first that is not written."""
     names = list(exercise.hints)
     try:
@@ -65,7 +69,6 @@ def _where_stuck(exercise: Exercise, folder: Path, store: Store) -> str:
         ]
     except (Unreadable, SyntaxError, ValueError):
         unwritten = []
-    attempt = store.latest_graded().get(exercise.id)
     for check in exercise.checks:
         status = attempt.checks.get(check.name) if attempt else None
         if status in (None, Status.PASSED, Status.UNFINISHED, Status.BLOCKED):

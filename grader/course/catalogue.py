@@ -126,7 +126,8 @@ def read_checks(probes: str) -> tuple[Check, ...]:
     for name, node in functions.items():
         if name.startswith("test_"):
             used = tuple(dict.fromkeys(_used(node, functions)))
-            checks.append(Check(name, used[0] if used else "", used))
+            calls = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}.difference(used)
+            checks.append(Check(name, used[0] if used else "", used, tuple(sorted(calls))))
     return tuple(checks)
 
 

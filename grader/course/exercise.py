@@ -11,11 +11,16 @@ from grader.protocol.job import Source
 
 @dataclass(frozen=True)
 class Check:
-    """One probe. `function` is what it is about, the first `subject.…` in it; `uses` is all of them."""
+    """One probe.
+
+    `function` is what it is about, the first `subject.…` in it, and `uses` is all of them; `calls` are the other
+    attributes that it names, methods of the subject's among them.
+    """
 
     name: str
     function: str
     uses: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,11 @@ class Page:
             self.console.print(Text(" " * indent) + wrapped, soft_wrap=True)
 
 
-def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, seed: int) -> None:
-    """One line for an exercise that is done or not begun; for any other, what to look at first."""
+def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, options: str) -> None:
+    """One line for an exercise that is done or not begun; for any other, what to look at first.
+
+    `options` are those with which a command grades the same again.
+    """
     mark, style = MARKS.get(result.status, WRONG_MARK)
     passed = sum(check.status is Status.PASSED for check in result.checks)
     if result.status is Status.PASSED:
@@ -68,7 +71,7 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, s
     else:
         _show_check(page, first, result)
         page.line()
-        page.line(f"replay  {COMMAND} check {result.id[:4]} --seed {seed}", "dim", 2)
+        page.line(f"replay  {COMMAND} check {result.id[:4]}{options}", "dim", 2)
     _show_refused(page, result)
     if result.output.strip():
         page.line()
@@ -150,8 +153,13 @@ def show_progress(page: Page, passed: int, total: int) -> None:
     page.line(f"{'█' * filled}{'░' * (width - filled)}  {numbers}", "bold")
 
 
-def show_summary(page: Page, report: Report, exercises: dict[str, Exercise], folder: Path, in_order: bool) -> None:
-    """How far one is, and what to do next. In order, what was not graded is known not to be done."""
+def show_summary(
+    page: Page, report: Report, exercises: dict[str, Exercise], folder: Path, options: str, in_order: bool
+) -> None:
+    """How far one is, and what to do next. In order, what was not graded is known not to be done.
+
+    `options` are those with which a hint is about this folder.
+    """
     page.line()
     if len(report.exercises) == report.total or in_order:
         show_progress(page, report.passed, report.total)
@@ -163,20 +171,20 @@ def show_summary(page: Page, report: Report, exercises: dict[str, Exercise], fol
             page.line(f"Everything here is done. Let your GPT learn: {PYTHON} -m scripts.train", "green")
     else:
         exercise = exercises.get(open_result.id)
-        for line in next_steps(open_result, exercise, folder) if exercise else ():
+        for line in next_steps(open_result, exercise, folder, options) if exercise else ():
             page.line(line)
     for notice in report.notices:
         page.line(notice, "yellow")
 
 
-def next_steps(result: ExerciseResult, exercise: Exercise, folder: Path) -> list[str]:
+def next_steps(result: ExerciseResult, exercise: Exercise, folder: Path, options: str) -> list[str]:
     """What to open, what to do there, and how to get a hint."""
     if result.status is Status.BLOCKED:
         return []  # what it waits for has been named
     file = relative(str(folder / exercise.file_name))
     first = result.first_open
     stubs_left = [check for check in result.checks if check.status is Status.UNFINISHED]
-    hint = f"Stuck: {COMMAND} hint {exercise.id[:4]}"
+    hint = f"Stuck: {COMMAND} hint {exercise.id[:4]}{options}"
     if result.status is Status.UNFINISHED and first and first.place:
         if len(stubs_left) == len(result.checks):
             return [

@@ -46,7 +46,8 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         trace = Path(TRACE_FILE).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
         faulthandler.enable(trace)
         files = frozenset(source.path for job in work.jobs for source in job.sources.values())
-        guard = Guard(ROOT, scratch, files)
+        exercises = frozenset(job.sources[job.exercise].path for job in work.jobs)
+        guard = Guard(ROOT, scratch, files, exercises)
         if is_wanted(Layer.GUARD):
             guard.install()
         confine(scratch, work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs))

@@ -49,14 +49,16 @@ USES_NETWORK = (
 class Guard:
     """The refusals of one process. `noted` is what was tried since it was last emptied.
 
+    `files` are those of the code under test, and `exercises` those of them that are graded.
     Once installed it stays until the process ends: an audit hook cannot be removed.
     """
 
-    def __init__(self, root: Path, scratch: Path, files: frozenset[str]) -> None:
+    def __init__(self, root: Path, scratch: Path, files: frozenset[str], exercises: frozenset[str]) -> None:
         self.noted: list[str] = []
         self._hidden = tuple(os.path.realpath(root / name) for name in HIDDEN)
         self._scratch = os.path.realpath(scratch)
         self._files = files
+        self._exercises = exercises
 
     def install(self) -> None:
         handlers: dict[str, Callable[[str, tuple[Any, ...]], None]] = {"open": self._open}
@@ -153,8 +155,12 @@ class Guard:
             self.noted.append(note)
 
     def _line(self) -> int | None:
-        """The innermost line of the code under test that is running now, if any is."""
-        return next((frame.f_lineno for frame in _frames() if frame.f_code.co_filename in self._files), None)
+        """The innermost line of the code under test that is running now, if any is: of the exercise that is graded,
+        rather than of one that it calls."""
+        lines = [(frame.f_code.co_filename, frame.f_lineno) for frame in _frames()]
+        running = [line for line in lines if line[0] in self._files]
+        own = [line for line in running if line[0] in self._exercises]
+        return next(iter(own or running), ("", None))[1]
 
 
 def _frames() -> Iterator[FrameType]:

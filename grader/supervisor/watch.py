@@ -25,6 +25,7 @@ from grader.supervisor.limits import Clock, over_limit
 POLL_SECONDS = 0.05
 KEPT_OUTPUT = 8192
 KEPT_TRACE = 2**16
+KEPT_PLACES = 40
 TRACE_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
 # How long to read on after a process ended. Its pipes close with it, so this is only ever waited out when
 # something it started holds them open; a busy machine must not cut off what is already in them.
@@ -181,8 +182,7 @@ class _Watch:
         """The run of the check during which the process ended or was ended."""
         if ending is Ending.TIMEOUT and self.tree.call_time():
             self.child.ended.wait(TRACE_SECONDS)
-        place = _where(self.trace, job)
-        failure = Failure((ending.value,), reason, (place,) if place else ())
+        failure = Failure((ending.value,), reason, _where(self.trace, job))
         return CheckRun(_expected(job)[len(runs)], ending, (), failure)
 
 
@@ -240,12 +240,14 @@ def _read_output(descriptor: int, output: _Output) -> None:
     os.close(descriptor)
 
 
-def _where(trace: BinaryIO, job: Job) -> Place | None:
-    """The innermost line of the code under test in what faulthandler wrote, if it wrote anything."""
+def _where(trace: BinaryIO, job: Job) -> tuple[Place, ...]:
+    """The lines of the code under test in what faulthandler wrote of a thread that runs it, outermost first."""
     trace.seek(0)
     text = trace.read(KEPT_TRACE).decode("utf-8", "replace")
     files = {source.path for source in job.sources.values()}
-    for match in TRACE_LINE.finditer(text):
-        if match["file"] in files:
-            return Place(match["file"], int(match["line"]), match["function"])
-    return None
+    for thread in text.split("\n\n"):
+        lines = [match for match in TRACE_LINE.finditer(thread) if match["file"] in files]
+        if lines:
+            innermost = lines[:KEPT_PLACES]
+            return tuple(Place(line["file"], int(line["line"]), line["function"]) for line in reversed(innermost))
+    return ()

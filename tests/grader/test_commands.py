@@ -212,9 +212,9 @@ def test_a_broken_tutor_file_gets_one_clear_line(
         done = command("check", "ex06")
     finally:
         path.write_text(whole, encoding="utf-8")
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.returncode == 3
+    assert said in " ".join(done.stdout.split()) and str(path) in done.stdout.replace("\n  ", "")
+    assert "not your fault" in done.stdout and not done.stderr
 
 
 def test_a_folder_that_cannot_be_written_still_gets_its_verdict(command: Command, checkout: Path) -> None:
@@ -315,3 +315,51 @@ def test_stubs_follow_from_solutions_and_drift_fails(command: Command, checkout:
     assert "ex06_attention.py:3 is not what its solution gives" in done.stdout
     assert command("stubs").returncode == 0
     assert command("stubs", "--check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "option", [("--on", "solutions"), ("--format", "json"), ("--seed", "3"), ("--require", "strict")]
+)
+def test_an_option_in_front_of_the_command_is_refused(command: Command, option: tuple[str, str]) -> None:
+    done = command(*option, "check", "ex00")
+    assert done.returncode == 2
+    assert f"Write {option[0]} behind the command: `python3 -m grader check" in done.stderr
+
+
+def test_the_next_commands_keep_the_folder(command: Command, checkout: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(checkout / "solutions", folder)
+    path = folder / "ex06_attention.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("diagonal=1)", "diagonal=0)"), encoding="utf-8")
+    shown = command("check", "ex06", "--on", str(folder), "--seed", "5").stdout
+    there = os.path.relpath(folder, checkout)
+    shown = " ".join(shown.split())
+    assert f"replay python3 -m grader check ex06 --on {there} --seed 5" in shown
+    assert f"Stuck: python3 -m grader hint ex06 --on {there}" in shown
+    path.write_text(path.read_text(encoding="utf-8").replace("return torch.triu", "raise NotImplementedError #"))
+    assert "causal_mask, hint 1" in command("hint", "ex06", "--on", there).stdout
+
+
+def test_a_hint_for_a_class_names_its_methods(command: Command) -> None:
+    done = command("hint", "ex06", "CausalAttention")
+    assert done.returncode == 2
+    assert "CausalAttention.__init__ or CausalAttention.forward" in done.stderr
+    assert "CausalAttention.forward, hint 1 of 3" in command("hint", "ex06", "CausalAttention.forward").stdout
+
+
+def test_the_list_is_aligned(command: Command) -> None:
+    lines = command("list").stdout.splitlines()
+    assert len({line.index(" min  ") for line in lines}) == 1
+
+
+def test_a_broken_tutor_file_stops_its_exercise_only(command: Command, checkout: Path) -> None:
+    path = checkout / "tutor" / "ex01_text" / "clean_text.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text("hints = [", encoding="utf-8")
+    try:
+        report = json.loads(command("check", "0", "1", "2", "--format", "json", "--on", "solutions").stdout)
+        assert [entry["status"] for entry in report["exercises"]] == ["passed", "grader-error", "passed"]
+        assert str(path) in report["exercises"][1]["message"]
+        assert "clean_text.toml" in command("list").stdout
+    finally:
+        path.write_text(text, encoding="utf-8")
