@@ -45,10 +45,18 @@ the sum itself is never squeezed. The first transformer had it after the sum and
 While training, dropout sets some of the numbers to 0 that each part adds (never the shortcut itself).
 
 WHAT IS NOT HERE
-No stack and no output layer: they come in exercise 9. torch has layer_norm, gelu and attention built in. Here
-you do without them, and without its other norms; `nn.Linear`, `nn.Sequential` and `nn.Dropout` are welcome.
+No stack and no output layer: they come in exercise 9.
 
 Shapes: B batch, T tokens, D = emb_dim numbers per token.
+
+NOT ALLOWED HERE
+torch has all of this ready-made, and the exercise is to write it. LayerNorm should do without `layer_norm`, and
+without `batch_norm`, `group_norm`, `instance_norm` and `rms_norm`, which come to the same once x is reshaped.
+GELU and FeedForward should do without `gelu`. TransformerBlock should do without all of these, and without
+`scaled_dot_product_attention`, `multi_head_attention` and `transformer_encoder_layer`: it is built of your own
+parts. Modules that wrap them, such as `nn.LayerNorm`, count too. `nn.Linear`, `nn.Sequential` and `nn.Dropout`
+are welcome.
+
 Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 4. Ba, Kiros and Hinton 2016, "Layer
 Normalization". Hendrycks and Gimpel 2016, "Gaussian Error Linear Units (GELUs)". He et al. 2015, "Deep Residual
 Learning for Image Recognition". Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture".
@@ -148,7 +156,8 @@ class FeedForward(nn.Module):
     Arguments
         cfg  of it only emb_dim is needed, D
 
-    The one attribute, `layers`, is an `nn.Sequential` of three, in this order, both linear layers with a bias:
+    The one attribute, `layers`, is an `nn.Sequential` (or an `nn.ModuleList`) of three, in this order, both linear
+    layers with a bias:
 
         an `nn.Linear` from D to 4·D, your GELU, an `nn.Linear` from 4·D to D
 

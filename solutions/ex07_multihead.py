@@ -47,11 +47,16 @@ are (1, 0) and (2, 1). Token 0 sees only itself: (1, 0). Token 1 sees both:
 The result for token 1 is (1.881, 0.731). The two heads weighed the same two tokens differently.
 
 WHAT IS NOT HERE
-torch has its own fused attention; here you build on your own, so its `scaled_dot_product_attention` and
-`multi_head_attention_forward` (which `nn.MultiheadAttention` calls) are forbidden in MultiHeadAttention.
-Keys and values that several heads share come in exercise 20, remembering them while generating in 19.
+Two later exercises go on from here: keys and values that several heads share, and how to keep them while
+generating.
 
 Shapes: B batch, T tokens, D = d_out the width of all heads together, H heads, h = D / H.
+
+NOT ALLOWED HERE
+torch has this ready-made. In MultiHeadAttention you should use your own attention of exercise 6, so torch's
+`scaled_dot_product_attention` is not allowed, nor anything with `multi_head_attention` in its name, such as
+`F.multi_head_attention_forward`, which `nn.MultiheadAttention` calls.
+
 Read on: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2. Raschka, "Build a Large Language
 Model (From Scratch)", chapter 3.
 """

@@ -47,10 +47,15 @@ a to b has a · b weights and b biases.
 
 WHAT IS NOT HERE
 The model can be built, but it has learned nothing yet. Writing text comes in exercise 10, training in 11 to 13,
-OpenAI's weights in 14. Attention, norms, GELU and embeddings are your own from the earlier exercises; torch's
-are not used.
+OpenAI's weights in 14.
 
 Shapes: B batch, T tokens, D = emb_dim, V = vocab_size, L = n_layers.
+
+NOT ALLOWED HERE
+GPTModel should be built of your own parts. So torch's `embedding`, `scaled_dot_product_attention`,
+`multi_head_attention`, `transformer_encoder_layer`, `layer_norm`, `batch_norm`, `group_norm`, `instance_norm`,
+`rms_norm` and `gelu` are not allowed in it, nor are the modules that wrap them, such as `nn.Embedding`.
+
 Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 4. Radford et al. 2019, "Language Models
 are Unsupervised Multitask Learners" (GPT-2), section 2.3. Press and Wolf 2017, "Using the Output Embedding to
 Improve Language Models".
@@ -123,7 +128,8 @@ class GPTModel(nn.Module):
     Attributes
         cfg         the config that was given; `init_weights` needs it, and so do later exercises
         embedding   exercise 5's GPTEmbedding, with drop_rate as its dropout
-        trf_blocks  an `nn.Sequential` of n_layers TransformerBlocks, each with weights of its own
+        trf_blocks  an `nn.Sequential` (or an `nn.ModuleList`) of n_layers TransformerBlocks, each with weights of
+                    its own
         final_norm  a LayerNorm
         out_head    an `nn.Linear` from D to V without a bias. If the weights are tied, `out_head.weight` and
                     `embedding.tok_emb.weight` are one and the same Parameter. If not, they have nothing to do

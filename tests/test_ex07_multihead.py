@@ -58,6 +58,8 @@ def test_merge_puts_the_pieces_side_by_side(subject, draw, observe):
     for heads, width in ((3, 4), (2, 5), (4, 3), (1, 6), (6, 1)):
         observe(f"{heads} heads of width {width}", subject.merge_heads(draw.normal(2, heads, 7, width)))
     observe("one token", subject.merge_heads(draw.normal(2, 3, 1, 4)))
+    both = [subject.merge_heads(draw.normal(2, 3, 7, 4)) for _ in range(2)]
+    observe("two results of one shape, looked at when both are there", both)
 
 
 def test_merge_whatever_lies_in_memory(subject, draw, observe):
@@ -99,18 +101,22 @@ def test_four_linear_layers_are_all_parameters(subject, draw, observe):
         attention = subject.MultiHeadAttention(10, 12, 7, 0.0, 3, qkv_bias=bias)
         found = {name: value.shape for name, value in attention.named_parameters()}
         observe(f"parameters, qkv_bias={bias}", dict(sorted(found.items())))
-    found = {name: value.requires_grad for name, value in attention.named_parameters()}
-    observe("which of them are trained", dict(sorted(found.items())))
+        found = {name: value.requires_grad for name, value in attention.named_parameters()}
+        observe(f"which of them are trained, qkv_bias={bias}", dict(sorted(found.items())))
+    layers = (attention.W_query, attention.W_key, attention.W_value, attention.out_proj)
+    widths = [(getattr(layer, "in_features", None), getattr(layer, "out_features", None)) for layer in layers]
+    observe("in_features and out_features of the four nn.Linear", widths)
     attention = subject.MultiHeadAttention(10, 12, 7, 0.0, 3)
     observe("names of the parameters by default", sorted(name for name, _ in attention.named_parameters()))
 
 
 def test_attention_in_several_heads(subject, draw, observe):
-    for bias in (False, True):
-        for heads in (3, 2):
-            attention = subject.MultiHeadAttention(10, 12, 7, 0.0, heads, qkv_bias=bias)
-            draw.fill(attention)
-            observe(f"context of {heads} heads, qkv_bias={bias}", attention(draw.normal(2, 7, 10)))
+    sizes = [(bias, heads) for bias in (False, True) for heads in (3, 2)]
+    # All are made before the first is used: none may know of another.
+    made = [subject.MultiHeadAttention(10, 12, 7, 0.0, heads, qkv_bias=bias) for bias, heads in sizes]
+    for (bias, heads), attention in zip(sizes, made, strict=True):
+        draw.fill(attention)
+        observe(f"context of {heads} heads, qkv_bias={bias}", attention(draw.normal(2, 7, 10)))
 
 
 def test_one_head_and_the_most_heads(subject, draw, observe):
@@ -152,17 +158,25 @@ def test_a_change_reaches_later_tokens_only(subject, draw, observe):
 
 
 def test_hidden_tokens_get_no_weight_at_large_scores(subject, draw, observe):
-    # The first number of a token decides its scores. Queries 0 to 3 score -45000 with all that they may see,
-    # and +45000 with the hidden tokens 4 to 6. Where all visible scores are equal, the result is a mean.
+    # The first number of a token decides its scores. Queries 0 to 3 score -11250 with all that they may see,
+    # and +11250 with the hidden tokens 4 to 6. Where all visible scores are equal, the result is a mean.
+    # A float32 knows numbers of that size to 0.0005, which is what right code may be off by.
     attention = subject.MultiHeadAttention(5, 12, context_length=8, dropout=0.0, num_heads=3)
     draw.fill(attention)
     with torch.no_grad():
-        for layer, size in ((attention.W_query, 300.0), (attention.W_key, -300.0)):
+        for layer, size in ((attention.W_query, 150.0), (attention.W_key, -150.0)):
             layer.weight.zero_()
             layer.weight[::4, 0] = size
     x = draw.normal(2, 7, 5)
     first = torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0]).expand(2, 7)
-    observe("context", attention(torch.cat([first[..., None], x[..., 1:]], dim=2)))
+    observe("context", attention(torch.cat([first[..., None], x[..., 1:]], dim=2)), tolerance=3e-3)
+
+
+def test_large_scores_are_told_apart(subject, draw, observe):
+    # Scores of some hundreds, far from one another: e to the power of them is more than a float32 can hold.
+    attention = subject.MultiHeadAttention(16, 24, context_length=9, dropout=0.0, num_heads=3)
+    draw.fill(attention)
+    observe("context", attention(draw.normal(2, 7, 16, scale=6.0)), tolerance=2e-3)
 
 
 def test_gradients_reach_x_and_all_parameters(subject, draw, observe):
@@ -232,6 +246,7 @@ def test_dropout_only_while_training(subject, draw, observe):
     tokens = 7
     for heads, probability in ((2, 0.5), (3, 0.2)):
         attention = subject.MultiHeadAttention(tokens, 2 * heads * tokens, tokens, probability, heads)
+        observe("probability of the nn.Dropout", getattr(getattr(attention, "dropout", None), "p", None))
         draw.fill(attention)
         _hand_over_the_weights(attention)
         x = torch.eye(tokens).expand(2, tokens, tokens)

@@ -1,6 +1,7 @@
 """Probes of ex08: the transformer block. Each runs on the reference, on your code and on every known mistake."""
 
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import torch
 
@@ -8,9 +9,18 @@ import torch
 SCALE = 0.3
 
 
+class Config(NamedTuple):
+    """An object with these attributes and nothing else, that cannot be written to."""
+
+    emb_dim: int = 12
+    context_length: int = 9
+    n_heads: int = 3
+    drop_rate: float = 0.0
+    qkv_bias: bool = False
+
+
 def config(**changes):
-    values = {"emb_dim": 12, "context_length": 9, "n_heads": 3, "drop_rate": 0.0, "qkv_bias": False}
-    return SimpleNamespace(**{**values, **changes})
+    return Config(**changes)
 
 
 def shapes(module):
@@ -40,6 +50,8 @@ def test_layer_norm_works_on_the_last_axis(subject, draw, observe):
     draw.fill(norm)
     for shape in ((2, 5, 8), (3, 8), (2, 3, 5, 8)):
         observe(f"norm of shape {shape}", norm(draw.normal(*shape, scale=2.0, shift=3.0)))
+    x = draw.normal(8, 5, 2, scale=2.0, shift=3.0).permute(2, 1, 0)
+    observe("norm of numbers that lie in memory in another order", norm(x))
 
 
 def test_layer_norm_of_numbers_that_hardly_differ(subject, draw, observe):
@@ -94,6 +106,9 @@ def test_gelu_of_any_shape(subject, draw, observe):
     gelu = subject.GELU()
     for shape in ((5,), (2, 7, 3), (2, 3, 4, 5)):
         observe(f"GELU of shape {shape}", gelu(draw.normal(*shape, scale=2.0)))
+    observe("GELU of a single number", gelu(torch.tensor(draw.number(-2, 2))))
+    x = draw.normal(3, 7, 2, scale=2.0).permute(2, 1, 0)
+    observe("GELU of numbers that lie in memory in another order", gelu(x))
     observe("names of the parameters", [name for name, _ in gelu.named_parameters()])
 
 
@@ -110,6 +125,9 @@ def test_gradient_passes_through_gelu(subject, draw, observe):
     x = torch.linspace(-4, 4, 81, requires_grad=True)
     subject.GELU()(x).sum().backward()
     observe("slope of GELU from -4 to 4", x.grad)
+    x = torch.tensor([-50.0, -12.0, 12.0, 50.0], requires_grad=True)
+    subject.GELU()(x).sum().backward()
+    observe("slope of GELU at ±12 and ±50", x.grad)
 
 
 # FeedForward
@@ -118,6 +136,7 @@ def test_gradient_passes_through_gelu(subject, draw, observe):
 def test_feed_forward_has_two_linear_layers(subject, draw, observe):
     for width in (6, 5):
         observe(f"parameters, emb_dim={width}", shapes(subject.FeedForward(config(emb_dim=width))))
+    observe("parameters, if emb_dim is all there is", shapes(subject.FeedForward(SimpleNamespace(emb_dim=7))))
 
 
 def test_feed_forward_works_on_each_token(subject, draw, observe):
@@ -247,11 +266,27 @@ def test_dropout_on_what_the_feed_forward_adds(subject, draw, observe):
     observe_dropping(observe, block, draw.normal(2, 32, 48), 0.5)
 
 
-def silence(linear):
-    """Let a linear layer give 0, whatever comes in."""
+def test_each_number_is_dropped_on_its_own(subject, draw, observe):
+    # The attention adds 1 to every number and the feed-forward 10, so the sum says what was dropped.
+    rate = 0.3
+    block = subject.TransformerBlock(config(emb_dim=48, context_length=32, drop_rate=rate))
+    draw.fill(block, SCALE)
+    silence(block.att.out_proj, 1.0)
+    silence(block.ff.layers[2], 10.0)
+    first, second = (block(torch.zeros(2, 32, 48)) * (1 - rate) for _ in range(2))
+    for added in (0, 1, 10, 11):
+        share = (first.round() == added).float().mean()
+        observe(f"share of the numbers to which {added} / (1 - drop_rate) was added", share, tolerance=0.1)
+    kept, kept_again = (result.round() % 10 for result in (first, second))
+    observe("share of the numbers kept in both sequences, attention", kept.prod(dim=0).mean(), tolerance=0.1)
+    observe("share of the numbers kept in two calls, attention", (kept * kept_again).mean(), tolerance=0.1)
+
+
+def silence(linear, result=0.0):
+    """Let a linear layer give this number, whatever comes in."""
     with torch.no_grad():
         linear.weight.zero_()
-        linear.bias.zero_()
+        linear.bias.fill_(result)
 
 
 def observe_dropping(observe, block, x, probability):

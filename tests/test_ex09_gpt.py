@@ -18,9 +18,9 @@ def config(subject, **changes):
     return subject.GPTConfig(**{**sizes, **changes})
 
 
-def large_config(subject):
+def large_config(subject, n_layers=3):
     """Large enough for statistics, small enough for a few milliseconds."""
-    sizes = {"vocab_size": 500, "context_length": 400, "emb_dim": 64, "n_heads": 8, "n_layers": 3}
+    sizes = {"vocab_size": 500, "context_length": 400, "emb_dim": 64, "n_heads": 8, "n_layers": n_layers}
     return subject.GPTConfig(**sizes, qkv_bias=True)
 
 
@@ -68,7 +68,7 @@ def test_config_refuses_a_width_that_does_not_divide(subject, draw, observe):
 
 
 def test_config_refuses_drop_rates_out_of_range(subject, draw, observe):
-    for rate in (1.5, -0.25):
+    for rate in (1.5, -0.01):
         mentions = ("drop_rate", str(rate))
         observe.outcome(f"drop_rate={rate}", subject.GPTConfig, drop_rate=rate, mentions=mentions)
     observe.outcome("drop_rate=1.0", subject.GPTConfig, drop_rate=1.0, mentions=("drop_rate",))
@@ -89,7 +89,9 @@ def test_model_has_these_parameters(subject, draw, observe):
 
 def test_model_keeps_its_config(subject, draw, observe):
     cfg = config(subject, qkv_bias=True, drop_rate=0.25)
-    observe("cfg", dataclasses.asdict(subject.GPTModel(cfg).cfg))
+    model, other = subject.GPTModel(cfg), subject.GPTModel(config(subject, n_layers=1))
+    observe("cfg, when another model was made after this one", dataclasses.asdict(model.cfg))
+    observe("cfg of the other model", dataclasses.asdict(other.cfg))
 
 
 def test_logits(subject, draw, observe):
@@ -237,10 +239,11 @@ def observe_tie(draw, observe, model, when):
 def test_init_gives_the_right_spread(subject, draw, observe):
     init_weights = subject.init_weights
     model = subject.GPTModel(large_config(subject), tie_weights=False)
+    subject.GPTModel(config(subject, n_layers=1))  # another model, of which init_weights should know nothing
     held = named(model)
     with torch.no_grad():
         for value in held.values():
-            value.fill_(7.0)
+            value.fill_(7.0 if value.dim() == 1 else torch.nan)  # as after a training that went wrong
     init_weights(model)
     observe_spread(observe, held)
     observe("biases, scales and shifts", {n: v for n, v in held.items() if v.dim() == 1})
@@ -248,8 +251,8 @@ def test_init_gives_the_right_spread(subject, draw, observe):
 
 
 def test_new_model_has_the_right_spread(subject, draw, observe):
-    for tie in (True, False):
-        held = named(subject.GPTModel(large_config(subject), tie_weights=tie))
+    for tie, layers in ((True, 3), (False, 5)):
+        held = named(subject.GPTModel(large_config(subject, layers), tie_weights=tie))
         observe_spread(observe, held)
         observe("biases, scales and shifts", {n: v for n, v in held.items() if v.dim() == 1})
     spread = (held["embedding.tok_emb.weight"] - held["out_head.weight"]).std() / STANDARD
@@ -270,14 +273,19 @@ def test_init_draws_a_normal_distribution(subject, draw, observe):
 def test_init_draws_each_weight_by_itself(subject, draw, observe):
     init_weights = subject.init_weights
     model, other = (subject.GPTModel(large_config(subject), tie_weights=False) for _ in range(2))
+    new = [named(each)["trf_blocks.0.att.W_query.weight"].detach().clone() for each in (model, other)]
     for each in (model, other):
         init_weights(each)
     mine, theirs = named(model), named(other)
+    table = mine["embedding.tok_emb.weight"]
     pairs = {
+        "two new models": new,
+        "neighbouring rows": (table[1:], table[:-1]),
+        "neighbouring columns": (table[:, 1:], table[:, :-1]),
         "query and key": (mine["trf_blocks.0.att.W_query.weight"], mine["trf_blocks.0.att.W_key.weight"]),
         "two blocks": (mine["trf_blocks.0.att.W_query.weight"], mine["trf_blocks.1.att.W_query.weight"]),
         "two models": (mine["trf_blocks.0.att.W_query.weight"], theirs["trf_blocks.0.att.W_query.weight"]),
-        "token table and untied head": (mine["embedding.tok_emb.weight"], mine["out_head.weight"]),
+        "token table and untied head": (table, mine["out_head.weight"]),
     }
     for what, (one, two) in pairs.items():
         spread = (one - two).std() / STANDARD
@@ -305,6 +313,9 @@ def test_init_works_in_place(subject, draw, observe):
     after = named(model)
     observe("is each still the same tensor?", {name: held[name] is after[name] for name in sorted(held)})
     observe_tie(draw, observe, model, "after init_weights")
+    double = subject.GPTModel(config(subject)).double()
+    init_weights(double)
+    observe("dtypes in a model of float64", {name: value.dtype for name, value in named(double).items()})
 
 
 def observe_spread(observe, parameters):
