@@ -50,8 +50,8 @@ learning rate 0.1 … 1.0 with 2 steps of warmup; `sample` returns "hello" or th
     sample                         x                   x
 
 WHAT IS NOT HERE
-No checkpoint on disk (ex14), no mixed precision and no second process (ex21). Which optimizer it is, the
-loop need not know: it is handed one.
+No checkpoint on disk (ex14), no mixed precision and no second process (a later exercise). Which optimizer it
+is, the loop need not know: it is handed one.
 
 Shapes: B sequences in a batch, T tokens in a sequence. A batch is a pair (inputs, targets), both int64 (B, T).
 Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 5 and appendix D. Radford et al. 2019,
@@ -123,7 +123,7 @@ class History:
     tokens_seen  how many tokens the model was trained on: those of all inputs, a token that comes again in the
                  next epoch counts again
     evaluations  the curve, oldest first
-    samples      the texts, one for each finished epoch
+    samples      the texts, one for each finished epoch, an empty one too
 
     There are only plain Python numbers and texts in it, no tensors. So it can be written to a file, and handed
     to `train_model` again to go on.
@@ -232,7 +232,7 @@ def train_model(
         device        where the batches belong
         sample        makes a text with the model; None for no samples. It may leave the model in evaluation mode.
         on_step       called after each step with the history: to show progress, to save, to stop by raising an
-                      error, which is not caught here
+                      error, which is not caught here, whatever it is
         history       where to go on from; None for a new beginning
     Returns
         the history. If one was handed in it is that very object, changed.
@@ -260,14 +260,14 @@ def train_model(
     3. If it was the last step of an epoch, and there is a `sample`: what sample(model) returns is appended.
     4. on_step(history) is called, if there is one, with the very object that will be returned.
 
-    *Going on.* A history that is handed in counts: epochs that it has finished are not gone through again, and in
-    the epoch where it stands, the batches of the steps already made are passed over without calling the
-    model. Then training goes on as if it had never stopped: steps, tokens and learning rate go on from where they
-    were, and num_epochs is still the number of epochs in all. If model, optimizer and torch's global random
-    state are as they were when on_step was called, the result is the same to the last bit. (As long as the
-    loaders leave that state alone: lists do, and DataLoaders with a generator of their own; one without draws
-    from it whenever it is gone through.) A training that is finished, that has 0 epochs or no batches returns
-    at once: no step, no evaluation, no sample, no on_step.
+    *Going on.* A history that is handed in counts: epochs that it has finished are passed over, without taking a
+    batch from the loader, and in the epoch where it stands, the batches of the steps already made are passed
+    over without calling the model. Then training goes on as if it had never stopped: steps, tokens and learning
+    rate go on from where they were, and num_epochs is still the number of epochs in all. If model, optimizer and
+    torch's global random state are as they were when on_step was called, the result is the same to the last bit.
+    (As long as the loaders leave that state alone: lists do, and DataLoaders with a generator of their own; one
+    without draws from it whenever it is gone through.) A training that is finished, that has 0 epochs or no
+    batches returns at once: no step, no evaluation, no sample, no on_step.
 
     Example: in the lesson above, 6 steps give evaluations with steps 2, 4, 6 and tokens_seen 32, 56, 80.
 

@@ -104,8 +104,9 @@ def save_checkpoint(
 
     The file is written whole under another name in the same folder, and then moved over the old one with
     `Path.replace` or `os.replace`. The old one is not touched, removed or renamed before that. Whatever goes
-    wrong is passed on, for instance torch's error when `extra` holds a function, which no pickle takes. Then
-    the old checkpoint is as it was. With or without an error, no other file is left in the folder.
+    wrong is passed on as it is: Ctrl-C, for instance, or torch's error when `extra` holds a function, which no
+    pickle takes. Then the old checkpoint is as it was. With or without an error, no other file is left in the
+    folder.
 
     Saving changes nothing else: the model keeps its numbers and its mode (training or evaluation), the
     optimizer its state, torch's random generator its place.
@@ -133,7 +134,7 @@ def load_checkpoint(
         `extra` as it was saved; {} if there was none
     Raises
         ValueError         an optimizer is given, but the checkpoint was saved without one. The message names
-                           the path. Nothing was changed then, neither the model nor the random state.
+                           the path. Nothing was changed then.
         RuntimeError       the model does not fit: a name is missing or too many, a shape is another one.
                            `load_state_dict` raises it by itself. The random state was not changed.
         FileNotFoundError  there is no such file. `torch.load` raises it by itself.
@@ -142,10 +143,11 @@ def load_checkpoint(
     the code does not run. It is read with map_location="cpu": torch notes in the file on which device each
     tensor was, and without this a checkpoint from a GPU cannot be opened on a machine that has none.
 
-    The random state is put back last, after model and optimizer. The parameters stay the same tensors, filled
-    anew, because the optimizer holds on to them; their requires_grad stays. The learning rate and all other
-    settings of the optimizer come from the file. The model's mode, training or evaluation, is not in it and
-    stays. The file can be loaded as often as you like.
+    The random state is put back last, after model and optimizer; the saved states of CUDA devices too, each into
+    its own device, as far as this machine has any. The parameters stay the same tensors, filled anew, because
+    the optimizer holds on to them; their requires_grad stays. The learning rate and all other settings of the
+    optimizer come from the file. The model's mode, training or evaluation, is not in it and stays. The file can
+    be loaded as often as you like.
 
     Example: extra = load_checkpoint("runs/story.pt", model, optimizer), and extra["step"] is 300.
 
@@ -194,8 +196,7 @@ def load_gpt2(model: GPTModel, state_dict: dict[str, Tensor]) -> None:
     Raises
         ValueError  a name is missing, a name has no place in the model, or a tensor has another shape than
                     its place; every shape has to be equal, (1,) does not fit into (D,). The message names all
-                    of them at once, by their names without "transformer.", and for each wrong shape the
-                    numbers of both.
+                    of them at once, and for each wrong shape the numbers of both.
                     Also if the model is tied and the file's lm_head.weight is not equal to its wte.weight: in
                     this model they are one. The message names lm_head.weight.
                     Nothing in the model was changed then.
