@@ -55,8 +55,8 @@ call to call. torch need not record a graph. And since a sample is often taken i
 model has to be handed back in the mode in which it came.
 
 WHAT IS NOT HERE
-Each token costs a pass over the whole text so far. Exercise 19 keeps what does not change from one pass to
-the next. Beam search, penalties for repetition and other filters are left out.
+Each token costs a pass over the whole text so far. A later exercise keeps what does not change from one
+pass to the next. Beam search, penalties for repetition and other filters are left out.
 
 Shapes: B batch, T tokens, V size of the vocabulary.
 Read on: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration" (top-p, and why greedy text goes
@@ -75,7 +75,7 @@ def greedy(logits: Tensor) -> Tensor:
         logits  float (…, V): any number of axes before the last, also none. The largest logit of a row stands
                 there only once. They may be of any size, and some may be −∞.
     Returns
-        int64 (…): for each row, the id of its largest logit
+        int64 (…), on the device of the logits: for each row, the id of its largest logit
 
     No softmax is needed: it changes the numbers, but not which one is the largest.
 
@@ -207,7 +207,7 @@ def generate(
         2  If temperature is 0, take the greedy token. top_k, top_p and generator then play no part, and no random
            number is drawn from any generator.
         3  Otherwise: apply_temperature, then keep_top_k, then keep_top_p, then the softmax over V. This gives
-           probabilities (B, V), in the dtype of the logits and in the order of the ids. Draw from them with one
+           probabilities (B, V), in the order of the ids. Draw from them with one
            `torch.multinomial(probabilities, num_samples=1, generator=generator)` for all rows together, those
            that have ended too. Draw nothing else. Then the same seed gives the same text.
         4  If there is an eos_id, a row that produced it earlier gets it again, whatever was chosen.

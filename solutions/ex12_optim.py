@@ -50,8 +50,12 @@ the norm, is above a limit, all of them are multiplied by limit / norm. The dire
 have the norm √(9 + 16) = 5, and with a limit of 1 they become 0.6 and 0.8.
 
 WHAT IS NOT HERE
-No loop over batches, which is ex13: schedule, `backward`, clipping and step come together there. You write the
-mathematics yourself, so torch's own Adam, schedulers and clip_grad_norm_ are not to be used, under any name.
+No loop over batches, which is ex13: schedule, `backward`, clipping and step come together there.
+
+NOT ALLOWED HERE
+torch's own AdamW and Adam, with the functions adamw and adam behind them; its schedulers CosineAnnealingLR,
+LambdaLR, OneCycleLR, SequentialLR and LinearLR; and clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_ and
+get_total_norm. They are what you are to write yourself, so they are refused under any other name too.
 
 Read on: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization". Loshchilov and Hutter 2019,
 "Decoupled Weight Decay Regularization", and 2017, "SGDR", for the cosine. Pascanu, Mikolov and Bengio 2013,
@@ -113,8 +117,7 @@ class AdamW(torch.optim.Optimizer):
 
         Raises
             ValueError: lr, eps or weight_decay is below 0, or one of the betas is below 0, or 1 or more. The
-            message names the number. 0 is allowed for each of them. Only these arguments are checked, not what
-            groups bring with them.
+            message names the number. 0 is allowed for each of them.
 
         Example: `AdamW([weight], lr=-0.5)` raises ValueError("lr is -0.5; it must not be negative").
         """

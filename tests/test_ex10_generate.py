@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 # Probabilities that never bring a sum near the limits that the probes set: no rounding decides what stays.
 STEEP = (0.46, 0.25, 0.13, 0.08, 0.05, 0.03)
@@ -29,6 +30,11 @@ def distinct(draw, *shape):
     return (draw.permutation(count).reshape(shape) - count // 2) * 0.3 + 0.1
 
 
+def flags(model):
+    """The mode of the model and of each of its parts."""
+    return [module.training for module in model.modules()]
+
+
 class TinyModel(nn.Module):
     """Logits that depend on every id it sees and on where it stands; keeps a record of how it was called."""
 
@@ -37,12 +43,12 @@ class TinyModel(nn.Module):
         self.levels = nn.Parameter(torch.tensor(levels))
         self.orders = torch.stack([draw.permutation(len(levels)) for _ in range(13)])
         self.weights = draw.integers(MAX_LENGTH, low=1, high=13)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Sequential(nn.Dropout(0.5))  # a part of a part
         self.given, self.training_flags, self.recording = [], [], []
 
     def forward(self, ids):
         self.given.append(ids.clone())
-        self.training_flags.append([self.training, self.dropout.training])
+        self.training_flags.append(flags(self))
         self.recording.append(torch.is_grad_enabled())
         states = ((ids + 1) * self.weights[: ids.shape[1]]).cumsum(dim=1) % 13
         return self.dropout(self.levels[self.orders[states]])
@@ -73,6 +79,36 @@ class FailingModel(TinyModel):
         return super().forward(ids)
 
 
+class AsWithAGpu(TorchFunctionMode):
+    """Tells apart, without a GPU, which tensors would be on it: all but those made without naming a device."""
+
+    across = {"__getitem__", "__setitem__", "copy_", "to", "type_as", "expand_as", "view_as", "reshape_as"}
+
+    def on_cpu(self, value):
+        return getattr(value, "left_on_cpu", False)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        given = tensors_in((args, tuple(kwargs.values())))
+        if name not in self.across and len({self.on_cpu(tensor) for tensor in given if tensor.dim() > 0}) == 2:
+            raise RuntimeError("Expected all tensors to be on the same device, but found at least two devices")
+        result = func(*args, **kwargs)
+        if isinstance(result, torch.Tensor):
+            places = (*args[1:], *kwargs.values()) if name == "to" else (kwargs.get("device"),)
+            named = any(isinstance(place, torch.device | str | torch.Tensor) for place in places)
+            from_cpu = self.on_cpu(given[0]) if given else True
+            result.left_on_cpu = name == "cpu" or (from_cpu and not named)
+        return result
+
+
+def tensors_in(value):
+    """All tensors in nested tuples and lists."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [tensor for item in value for tensor in tensors_in(item)] if isinstance(value, tuple | list) else []
+
+
 def other_tokens(draw, *shape, vocab_size, eos_id):
     """Random ids, none of which is eos_id."""
     return (draw.integers(*shape, high=vocab_size - 1) + eos_id + 1) % vocab_size
@@ -93,11 +129,16 @@ def test_greedy_takes_the_largest_logit(subject, draw, observe):
         observe(f"ids for logits of shape {shape}", subject.greedy(distinct(draw, *shape)))
     observe("all logits below 0", subject.greedy(distinct(draw, 3, 8) - 100))
     observe("large logits", subject.greedy(distinct(draw, 3, 8) + 1000))
-    observe("float64", subject.greedy(distinct(draw, 3, 8).double()))
+    observe("below -2000", subject.greedy(distinct(draw, 3, 8) - 2500))
+    observe("not contiguous", subject.greedy(distinct(draw, 5, 3, 2).transpose(0, 2)))
+    near = 1.0 + distinct(draw, 3, 8).double() * 1e-12
+    observe("float64, closer to each other than a float32 can tell", subject.greedy(near))
     hidden = distinct(draw, 2, 8)
     hidden[:, 3:6] = -torch.inf
     observe("some are -inf", subject.greedy(hidden))
     observe("some are -inf, all others below 0", subject.greedy(hidden - 100))
+    with AsWithAGpu() as gpu:
+        observe("are the ids of logits on a GPU on the CPU", gpu.on_cpu(subject.greedy(hidden)))
 
 
 def test_temperature_divides_the_logits(subject, draw, observe):
@@ -105,7 +146,8 @@ def test_temperature_divides_the_logits(subject, draw, observe):
         observe(f"temperature {temperature}", subject.apply_temperature(draw.normal(2, 7, scale=3.0), temperature))
     observe("three axes", subject.apply_temperature(draw.normal(2, 3, 5), 0.7))
     observe("one axis", subject.apply_temperature(draw.normal(5), 0.01))
-    observe("float64", subject.apply_temperature(draw.normal(2, 5).double(), 0.7))
+    observe("close to 0", subject.apply_temperature(draw.normal(2, 5), 0.0004))
+    observe("float64", subject.apply_temperature(draw.normal(2, 5).double(), 0.7), tolerance=1e-12)
     hidden = draw.normal(2, 5)
     hidden[:, 2] = -torch.inf
     observe("with -inf", subject.apply_temperature(hidden.clone(), 0.5))
@@ -120,8 +162,9 @@ def test_temperature_of_0_or_less_is_refused(subject, draw, observe):
 
 def test_top_k_keeps_the_k_largest(subject, draw, observe):
     for k in (1, 2, 3, 6):
-        observe(f"k = {k}", subject.keep_top_k(distinct(draw, 3, 7), k))
+        observe(f"k = {k}", subject.keep_top_k(distinct(draw, 3, 7), k), tolerance=0.0)
     observe("three axes", subject.keep_top_k(distinct(draw, 2, 3, 5), 2))
+    observe("not contiguous", subject.keep_top_k(distinct(draw, 5, 3, 2).transpose(0, 2), 2))
     observe("one axis", subject.keep_top_k(distinct(draw, 9), 4))
     observe("as many rows as tokens", subject.keep_top_k(distinct(draw, 5, 5), 2))
 
@@ -152,7 +195,8 @@ def test_top_k_beside_logits_that_are_minus_infinity(subject, draw, observe):
 
 def test_top_k_in_float64(subject, draw, observe):
     logits = in_any_order(draw, [torch.tensor([1.0, 1.0 + 1e-12, 1.0 + 2e-12, 0.5], dtype=torch.float64)] * 2)
-    observe("k = 2", subject.keep_top_k(logits, 2))
+    observe("k = 2", subject.keep_top_k(logits, 2), tolerance=0.0)
+    observe("k = 2, thirds", subject.keep_top_k(distinct(draw, 3, 7).double() / 3, 2), tolerance=0.0)
     observe("k = 9", subject.keep_top_k(draw.normal(2, 5).double(), 9))
 
 
@@ -177,9 +221,10 @@ def test_top_p_lesson_example(subject, draw, observe):
 def test_top_p_keeps_the_most_likely_until_they_reach_p(subject, draw, observe):
     for p in (0.1, 0.5, 0.68, 0.8, 0.985):
         rows = in_any_order(draw, [logarithms(STEEP), logarithms(FLAT), logarithms(SURE), logarithms(STEEP)])
-        observe(f"p = {p}", subject.keep_top_p(rows + draw.normal(4, 1, scale=3.0), p))
+        observe(f"p = {p}", subject.keep_top_p(rows + draw.normal(4, 1, scale=3.0), p), tolerance=0.0)
     blocks = [in_any_order(draw, [logarithms(STEEP), logarithms(FLAT), logarithms(SURE)]) for _ in range(2)]
     observe("three axes", subject.keep_top_p(torch.stack(blocks), 0.8))
+    observe("not contiguous", subject.keep_top_p(torch.stack(blocks, dim=-1).permute(2, 0, 1), 0.8))
     observe("one axis", subject.keep_top_p(in_any_order(draw, [logarithms(FLAT)])[0], 0.5))
 
 
@@ -201,7 +246,9 @@ def test_top_p_of_large_logits(subject, draw, observe):
     rows = in_any_order(draw, [logarithms(STEEP), logarithms(FLAT)])
     observe("logits near 1000", subject.keep_top_p(rows + 1000, 0.68))
     observe("logits near -1000", subject.keep_top_p(rows - 1000, 0.68))
-    observe("far apart", subject.keep_top_p(in_any_order(draw, [torch.tensor([2000.0, -2000.0, 0.0])]), 0.9))
+    for p in (0.9, 0.001):
+        far = in_any_order(draw, [torch.tensor([2000.0, -2000.0, 0.0]), torch.tensor([2000.0, 1999.0, -2000.0])])
+        observe(f"far apart, p = {p}", subject.keep_top_p(far, p))
 
 
 def test_top_p_of_1_keeps_everything(subject, draw, observe):
@@ -220,9 +267,12 @@ def test_top_p_beside_logits_that_are_minus_infinity(subject, draw, observe):
 
 
 def test_top_p_in_float64(subject, draw, observe):
-    rows = in_any_order(draw, [logarithms(STEEP), logarithms(SURE)]).double()
+    rows = in_any_order(draw, [logarithms(STEEP), logarithms(SURE)]).double() + 1.4
+    # Now the second logit of the first row is near 0. With more digits, it is rounded if something is taken off
+    # and added again.
+    rows = rows + draw.normal(2, 1).double() * 1e-9
     for p in (0.68, 1.0):
-        observe(f"p = {p}", subject.keep_top_p(rows.clone(), p))
+        observe(f"p = {p}", subject.keep_top_p(rows.clone(), p), tolerance=0.0)
 
 
 def test_top_p_leaves_its_input_as_it_is(subject, draw, observe):
@@ -236,6 +286,7 @@ def test_p_out_of_range_is_refused(subject, draw, observe):
     observe.outcome("p = 0", subject.keep_top_p, logits, 0.0)
     observe.outcome("p = -0.25", subject.keep_top_p, logits, -0.25, mentions=("0.25",))
     observe.outcome("p = 1.75", subject.keep_top_p, logits, 1.75, mentions=("1.75",))
+    observe.outcome("p = 1.01", subject.keep_top_p, logits, 1.01, mentions=("1.01",))
 
 
 def test_greedy_text(subject, draw, observe):
@@ -267,8 +318,10 @@ def test_model_is_in_evaluation_mode_and_back_after(subject, draw, observe):
         model = TinyModel(draw)
         model.train(training)
         observe("text", subject.generate(model, draw.integers(2, 5, high=11), 4, 6))
-        observe("training flags of the model and its dropout during the calls", model.training_flags)
-        observe("after", [model.training, model.dropout.training])
+        observe("training flags of the model and its parts during the calls", model.training_flags)
+        observe("after", flags(model))
+        observe("text without new tokens", subject.generate(model, draw.integers(2, 5, high=11), 0, 3))
+        observe("after a call for 0 tokens", flags(model))
 
 
 def test_model_is_back_in_its_mode_when_it_raised(subject, draw, observe):
@@ -277,7 +330,7 @@ def test_model_is_back_in_its_mode_when_it_raised(subject, draw, observe):
         model = FailingModel(draw)
         model.train(training)
         observe.outcome("a model that raises", subject.generate, model, draw.integers(2, 5, high=11), 4, 6)
-        observe("training flags of the model and its dropout after", [model.training, model.dropout.training])
+        observe("training flags of the model and its parts after", flags(model))
         observe("does torch record graphs after?", torch.is_grad_enabled())
         observe("calls before", len(model.given))
 
@@ -288,6 +341,7 @@ def test_no_graph_is_recorded(subject, draw, observe):
     subject.generate(model, draw.integers(2, 5, high=11), 3, 6)
     observe("does torch record a graph during the calls?", model.recording)
     observe("and after?", torch.is_grad_enabled())
+    observe("can the model still learn?", [parameter.requires_grad for parameter in model.parameters()])
     with torch.no_grad():
         subject.generate(TinyModel(draw), draw.integers(2, 5, high=11), 3, 6)
         observe("and after, where it did not before?", torch.is_grad_enabled())
@@ -298,6 +352,8 @@ def test_temperature_0_draws_nothing(subject, draw, observe):
     observe("text", subject.generate(model, ids, 4, 6))
     text = subject.generate(model, ids, 4, 6, temperature=0, top_k=3, top_p=0.5, generator=generator)
     observe("text, with settings that play no part", text)
+    text = subject.generate(model, ids, 4, 6, top_k=0, top_p=7.5)
+    observe("text, with settings that would be out of range", text)
     observe("what the generator draws next", next_numbers(generator))
     observe("what torch's global generator draws next", next_numbers())
 
@@ -324,6 +380,7 @@ def test_each_setting_shapes_the_text(subject, draw, observe):
     model, ids, seed = TinyModel(draw), draw.integers(4, 5, high=11), draw.whole(0, 1000)
     for settings in (
         {"temperature": 0.3},
+        {"temperature": 0.02},
         {"temperature": 4.0},
         {"temperature": 2.0, "top_k": 3},
         {"temperature": 2.0, "top_k": 50},
@@ -335,6 +392,7 @@ def test_each_setting_shapes_the_text(subject, draw, observe):
         generator = torch.Generator().manual_seed(seed)
         text = subject.generate(model, ids, 10, 6, **settings, generator=generator)
         observe(f"text with {settings}", text)
+        observe("what the generator draws next", next_numbers(generator))
 
 
 def test_temperature_then_top_k_then_top_p(subject, draw, observe):
@@ -353,7 +411,7 @@ def test_settings_out_of_range_are_refused(subject, draw, observe):
         mentions = (str(abs(value)),) if value else ()
         chosen = {"temperature": 1.0, **settings}
         observe.outcome(f"text with {chosen}", subject.generate, model, ids, 3, 6, mentions=mentions, **chosen)
-        observe("training flags of the model and its dropout after", [model.training, model.dropout.training])
+        observe("training flags of the model and its parts after", flags(model))
 
 
 def test_rows_that_have_ended_are_filled(subject, draw, observe):
@@ -383,6 +441,7 @@ def test_text_ends_when_all_rows_have(subject, draw, observe):
         model = ScriptedModel(script, vocab_size)
         observe(f"text, eos at steps {steps}", subject.generate(model, prompt, 5, 6, eos_id=eos_id))
         observe("calls", len(model.given))
+        observe("is the model in training mode again?", model.training)
 
 
 def test_text_of_one_row_ends(subject, draw, observe):
@@ -393,6 +452,18 @@ def test_text_of_one_row_ends(subject, draw, observe):
     prompt = other_tokens(draw, 1, 3, vocab_size=vocab_size, eos_id=eos_id)
     observe("text", subject.generate(model, prompt, 6, 4, eos_id=eos_id))
     observe("calls", len(model.given))
+
+
+def test_text_is_on_the_device_of_the_ids(subject, draw, observe):
+    vocab_size, eos_id = 9, 4
+    prompt = other_tokens(draw, 2, 5, vocab_size=vocab_size, eos_id=eos_id)
+    script = other_tokens(draw, 2, 5, vocab_size=vocab_size, eos_id=eos_id)
+    script[0, 1] = script[1, 3] = eos_id
+    for settings in ({"eos_id": eos_id}, {}):
+        with AsWithAGpu() as gpu:
+            text = subject.generate(ScriptedModel(script, vocab_size), prompt, 5, 4, **settings)
+            observe(f"text with {settings}, as with a GPU", text)
+            observe("is it on the CPU", gpu.on_cpu(text))
 
 
 def test_eos_in_the_prompt_does_not_count(subject, draw, observe):

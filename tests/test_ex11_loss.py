@@ -15,7 +15,7 @@ class Model(nn.Module):
     def __init__(self, draw, dropout=0.0, scale=0.7):
         super().__init__()
         self.embedding = nn.Embedding(VOCABULARY, 6)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Sequential(nn.Dropout(dropout))  # a part of a part
         self.head = nn.Linear(6, VOCABULARY)
         self.given, self.modes, self.graphs = [], [], []
         draw.fill(self, scale)
@@ -129,21 +129,29 @@ def test_loss_of_a_batch_leaves_the_mode_alone(subject, draw, observe):
         observe("times the model was called", len(model.given))
 
 
+# What torch takes for "cpu" too. So a "cpu" that stands in the code, whatever the argument says, can be seen.
+DEVICE = "cpu:0"
+
+
 class Elsewhere(torch.Tensor):
-    """Plays a tensor on another device, where the model is not: `.to(device)` turns it into an ordinary one."""
+    """Plays a tensor on "cpu", where the model is not: `.to(DEVICE)` turns it into an ordinary one."""
 
     def to(self, *args, **kwargs):
+        if any(isinstance(value, str) and value == "cpu" for value in (*args, *kwargs.values())):
+            return self
         return self.as_subclass(torch.Tensor).to(*args, **kwargs)
 
 
 class Here(torch.Tensor):
-    """Plays a tensor on the device of the model: it refuses to meet one from elsewhere."""
+    """Plays a tensor on the device of the model: it refuses to meet one from elsewhere, but for a single number."""
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        if Elsewhere in types:
+        others = [value for value in args if isinstance(value, Elsewhere)]
+        if Elsewhere in types and (not others or any(value.dim() for value in others)):
             raise RuntimeError("logits on the device met a tensor on another device")
-        return super().__torch_function__(func, types, args, kwargs)
+        args = [value.as_subclass(torch.Tensor) if isinstance(value, Elsewhere) else value for value in args]
+        return super().__torch_function__(func, (cls,), tuple(args), kwargs)
 
 
 class OnDevice(Model):
@@ -161,7 +169,7 @@ def from_elsewhere(pair):
 
 def test_both_batches_are_moved_to_the_device(subject, draw, observe):
     pair = from_elsewhere(batch(draw, 2, 7, ignored=[(0, 3)]))
-    observe("loss", subject.calc_loss_batch(*pair, OnDevice(draw), "cpu"))
+    observe("loss", subject.calc_loss_batch(*pair, OnDevice(draw), DEVICE))
 
 
 def batches_of_all_kinds(draw):
@@ -212,11 +220,19 @@ def test_loss_of_nothing_is_nan(subject, draw, observe):
     observe("no batch, num_batches=2", subject.calc_loss_loader([], model, "cpu", num_batches=2))
 
 
+def test_a_loss_of_0_is_not_nothing(subject, draw, observe):
+    perfect = Fixed(torch.tensor([[[2000.0, -2000.0, 0.0], [-2000.0, 0.0, 2000.0]]]))
+    loader = [(torch.zeros(1, 2).long(), torch.tensor([[0, 2]]))] * 2
+    observe("loss of a perfect model", subject.calc_loss_loader(loader, perfect, "cpu"))
+
+
 def test_only_the_first_batches_are_looked_at(subject, draw, observe):
     model = Model(draw)
     loader = [batch(draw, rows, 5) for rows in (3, 2, 4, 1)]
     for number in (1, 2, 3, 4, 5, 9, None):
+        model.given.clear()
         observe(f"loss, num_batches={number}", subject.calc_loss_loader(loader, model, "cpu", number))
+        observe("times the model was called", len(model.given))
     loader = batches_of_all_kinds(draw)
     for number in (2, 3, 4):
         found = subject.calc_loss_loader(loader, model, "cpu", num_batches=number)
@@ -242,7 +258,11 @@ def test_loss_of_a_loader_needs_no_graph(subject, draw, observe):
         subject.calc_loss_loader([batch(draw, 2, 5), batch(draw, 1, 5)], model, "cpu")
         observe("was there a graph, at each call of the model", model.graphs)
         observe("is one kept afterwards", torch.is_grad_enabled())
+    with torch.no_grad():
+        subject.calc_loss_loader([batch(draw, 2, 5)], model, "cpu")
+        observe("is one kept afterwards, if none was before", torch.is_grad_enabled())
     observe("gradients", gradients(model))
+    observe("can the model still learn", [parameter.requires_grad for parameter in model.parameters()])
 
 
 def test_loss_of_a_loader_leaves_the_mode_alone(subject, draw, observe):
@@ -255,7 +275,7 @@ def test_loss_of_a_loader_leaves_the_mode_alone(subject, draw, observe):
 
 def test_all_batches_of_a_loader_are_moved_to_the_device(subject, draw, observe):
     loader = [from_elsewhere(pair) for pair in batches_of_all_kinds(draw)]
-    observe("loss", subject.calc_loss_loader(loader, OnDevice(draw), torch.device("cpu")))
+    observe("loss", subject.calc_loss_loader(loader, OnDevice(draw), torch.device(DEVICE)))
 
 
 def test_perplexity_is_e_to_the_loss(subject, draw, observe):
@@ -264,7 +284,7 @@ def test_perplexity_is_e_to_the_loss(subject, draw, observe):
 
 
 def test_perplexity_of_a_large_loss(subject, draw, observe):
-    for loss in (25.0, 100.0, 709.0, 710.0, 1000.0, math.inf):
+    for loss in (25.0, 100.0, 709.0, 709.7, 710.0, 1000.0, math.inf):
         observe(f"perplexity({loss})", subject.perplexity(loss))
 
 
@@ -332,9 +352,13 @@ def test_evaluation_needs_no_graph(subject, draw, observe):
         subject.evaluate_model(model, [batch(draw, 2, 5)], [batch(draw, 1, 7)], "cpu")
         observe("was there a graph, at each call of the model", model.graphs)
         observe("is one kept afterwards", torch.is_grad_enabled())
+    with torch.no_grad():
+        subject.evaluate_model(model, [batch(draw, 2, 5)], [batch(draw, 1, 7)], "cpu")
+        observe("is one kept afterwards, if none was before", torch.is_grad_enabled())
     observe("gradients", gradients(model))
+    observe("can the model still learn", [parameter.requires_grad for parameter in model.parameters()])
 
 
 def test_evaluation_moves_all_batches_to_the_device(subject, draw, observe):
     train, validation = ([from_elsewhere(batch(draw, rows, 5))] for rows in (2, 3))
-    observe("(train loss, val loss)", subject.evaluate_model(OnDevice(draw), train, validation, "cpu"))
+    observe("(train loss, val loss)", subject.evaluate_model(OnDevice(draw), train, validation, DEVICE))
