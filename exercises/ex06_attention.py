@@ -1,5 +1,7 @@
 """Attention: how a token looks at the others.
 
+You need: `@` on tensors of several axes, softmax (exercise 0), and how an `nn.Module` holds layers (exercise 5).
+
 WHY
 A word means little alone. In "the bank of the river", the vector of "bank" should take up something of
 "river". Attention lets every token gather from the others, and lets the *content* decide from which and how
@@ -33,16 +35,40 @@ One query (2, 0, 0, 0), two keys (1, 0, 0, 0) and (0, 1, 0, 0), two values 10 an
 
 HIDING THE FUTURE
 A GPT learns to predict the next token. If it could look at that token there would be nothing to learn. So
-token t may see only tokens 0 … t. The scores of all later ones are set to −∞ *before* the softmax: e^−∞ is
-0, and the remaining weights still sum to 1. Set to 0 after the softmax, they would not.
+token t may see only tokens 0 … t. The scores of all later ones are set to −∞ *before* the softmax, because
+e^−∞ is 0. Three tokens, with their scores already divided by √d:
+
+    scores          hidden            weights
+    1   0   2       1   −∞  −∞        1      0      0
+    0   0   1       0   0   −∞        0.5    0.5    0
+    0   1   0       0   1   0         0.212  0.576  0.212
+
+The last row is 1, e and 1, divided by their sum. Every row sums to 1. If you zeroed weights after the softmax
+instead, the rest would sum to less than 1.
 
 DROPOUT
 While training, some *weights* are set to 0 at random and the others scaled up, so that the model does not
 lean on one connection. Nothing is dropped in evaluation mode. `nn.Dropout` does both.
 
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", sections 3.3 to 3.5. There each class writes out the
+arithmetic again, and a sequence longer than the context ends in torch's error about shapes. Here one function
+does the arithmetic for all classes to come, and a sequence that is too long is refused in plain words.
+
+NOT ALLOWED HERE
+torch's own `scaled_dot_product_attention`, and anything with `multi_head_attention` in its name, which
+`nn.MultiheadAttention` calls: they are what you write. Its softmax, `nn.Linear` and `nn.Dropout` are welcome.
+
+TWO QUESTIONS (the answers are at the end of this file)
+1. All scores of a row are equal. What are its weights, and what is the context vector?
+2. Under the causal mask, the context of token 0 is the same whatever W_query and W_key hold. Why?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex06` draws who looks at whom in "the bank of the river". Predict
+first: under the causal mask, which words can "bank" see? Is "river" one of them?
+
 Shapes: B batch, T tokens, d the width of a query or key.
-Read on: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1. Raschka, "Build a Large Language
-Model (From Scratch)", chapter 3.
+Read on: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
 """
 
 from collections.abc import Callable
@@ -65,15 +91,18 @@ def scaled_dot_product_attention(
         key      float (…, T_key, d)
         value    float (…, T_key, d_value)
         mask     bool, broadcastable to (…, T_query, T_key): True hides that key from that query.
-                 None hides nothing. No row is hidden entirely.
+                 None hides nothing.
         dropout  applied to the weights, after the softmax; None changes nothing
     Returns
-        float (…, T_query, d_value)
+        float (…, T_query, d_value), of the inputs' dtype
 
-    The scores are divided by √d before the softmax over the keys. A hidden key gets a weight of exactly 0,
-    however large its score; the inputs are not changed; gradients reach all three inputs.
+    The scores should be divided by √d before the softmax over the keys.
 
-    Example: the one of the lesson above gives 7.31.
+    Example: the first one of the lesson gives 7.31.
+
+    Fine print
+        A hidden key must get a weight of exactly 0, however large its score. No row is hidden entirely. Scores
+        of any size give finite weights. The inputs must not be changed, and gradients must reach all three.
 
     Source: Vaswani et al. 2017, equation 1.
     """
@@ -86,7 +115,7 @@ def causal_mask(length: int) -> Tensor:
     Arguments
         length  T, at least 1
     Returns
-        bool (T, T): entry [t, s] is True where s > t, so a token always sees itself
+        bool (T, T): entry [t, s] is True where s > t, so a token sees itself and what came before it
 
     Example: causal_mask(3) is
 
@@ -107,7 +136,7 @@ class SelfAttention(nn.Module):
         d_out     width of queries, keys, values, and of the result
         qkv_bias  do the three projections have a bias?
 
-    Three `nn.Linear` layers, named `W_query`, `W_key` and `W_value`, are all the parameters.
+    Three `nn.Linear` layers, named `W_query`, `W_key` and `W_value`, should be all the parameters.
 
     Source: Raschka, section 3.4.2.
     """
@@ -124,6 +153,9 @@ class SelfAttention(nn.Module):
             x  float (B, T, d_in)
         Returns
             float (B, T, d_out)
+
+        Fine print
+            Scores of any size give finite weights, as above.
         """
         raise NotImplementedError
 
@@ -140,8 +172,8 @@ class CausalAttention(nn.Module):
 
     Attributes
         W_query, W_key, W_value  `nn.Linear` layers: the only parameters
-        mask                     `causal_mask(context_length)`, registered as a buffer. A buffer moves to the
-                                 GPU with the module, but it is not trained.
+        mask                     `causal_mask(context_length)`, registered as a buffer: it moves to the GPU
+                                 with the module, and is not trained
         dropout                  an `nn.Dropout`
 
     Source: Raschka, section 3.5.3.
@@ -159,7 +191,15 @@ class CausalAttention(nn.Module):
             x  float (B, T, d_in), T at most context_length
         Returns
             float (B, T, d_out); the weights went through dropout
-        Raises
-            ValueError: T is larger than context_length. The message names both numbers.
+
+        Fine print
+            ValueError: T is larger than context_length. The message should name both numbers.
+            Scores of any size give finite weights, as above.
         """
         raise NotImplementedError
+
+
+# ANSWERS
+# 1. With T keys each weight is 1/T, so the context is the plain mean of the values.
+# 2. It can see nothing but itself. A softmax over a single score is 1, whatever the score, so the context is the
+#    value of token 0: W_value alone decides.

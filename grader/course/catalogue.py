@@ -101,13 +101,18 @@ def _load(root: Path, name: str) -> Exercise:
         forbidden=tutor.forbidden,
         mistakes=tutor.mistakes,
         equivalents=tutor.equivalents,
+        scene=_read_if_there(root / "scenes" / f"{name}.py"),
     )
 
 
 def _solution(folder: Path, exercise: str, name: str) -> Source | None:
     """A solution; None where the exercise imports a module of this name that is none."""
     path = folder / f"{name}.py"
-    return _read(path) if name == exercise or path.exists() else None
+    return _read(path) if name == exercise else _read_if_there(path)
+
+
+def _read_if_there(path: Path) -> Source | None:
+    return _read(path) if path.exists() else None
 
 
 def _read(path: Path) -> Source:

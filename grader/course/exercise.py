@@ -51,6 +51,7 @@ class Mistake(Edit):
 class Exercise:
     """Everything that is known about an exercise except the learner's text.
 
+    `scene` shows what finished code can do, where there is one.
     `imported` holds the other solutions that this one imports, by module name. `forbidden` maps a function to
     the torch operations that it may not call, and `*` to the packages that the exercise may not import.
     """
@@ -68,6 +69,7 @@ class Exercise:
     forbidden: dict[str, tuple[str, ...]]
     mistakes: tuple[Mistake, ...]
     equivalents: tuple[Edit, ...]
+    scene: Source | None = None
 
     @property
     def file_name(self) -> str:

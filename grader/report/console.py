@@ -165,6 +165,10 @@ def show_summary(
         show_progress(page, report.passed, report.total)
     else:
         page.line(f"{report.passed} of {len(report.exercises)} passed", "bold")
+    done = [result.id for result in report.exercises if result.status is Status.PASSED]
+    with_scene = [name for name in done if exercises[name].scene]
+    if with_scene:
+        page.line(f"See what your code does: {COMMAND} show {with_scene[-1][:4]}{options}")
     open_result = next((r for r in report.exercises if r.status is not Status.PASSED), None)
     if open_result is None:
         if report.passed == report.total:
