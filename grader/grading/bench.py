@@ -94,7 +94,7 @@ class Bench:
         runs: list[SubjectRun] = []
         ended: set[str] = set()
         seconds, spent = limits.seconds, 0.0
-        while left:
+        while left or not runs:
             job = self._job(sources, replace(limits, seconds=seconds), [check.name for check in left])
             start = time.monotonic()
             runs.append(self._executor.one(job, cancelled))

@@ -1,7 +1,8 @@
 """Whose is a failing check: this function's, another one's of the same file, or another exercise's?
 
 Found out by running it once more, with the reference's version of what it builds on. What passes then waits until
-that is mended; what fails even then is its own. Nothing that runs beside the reference counts as passed.
+that is mended; what fails even then is its own. Nothing that runs beside the reference counts as passed, and what
+it observed is not shown: it could be the reference.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from grader.judge.compare import departures
 from grader.judge.results import Status
 from grader.learner.submission import Submission
 from grader.protocol.job import Source
-from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 
 REFERENCE = "reference_of_"
 # Whatever else ended a check, what it builds on may have done it.
@@ -51,11 +52,7 @@ class _Search:
         names = failing_checks(grading)
         if not self.doubtful or not names:
             return grading
-        if not self.is_importable:
-            names = [check.name for check in self.bench.exercise.checks]
-        again = self._run(self._with_others(self.doubtful), names)
-        if not self._passing(again, [IMPORT_CHECK]):
-            return grading
+        again = self._run(self._with_others(self.doubtful), [name for name in names if name != IMPORT_CHECK])
         passing = self._passing(again, names)
         causes: dict[str, str] = {}
         for other in self.doubtful if len(self.doubtful) > 1 else ():
@@ -64,7 +61,7 @@ class _Search:
                 causes |= dict.fromkeys(self._passing(self._run(self._with_others([other]), left), left), other)
         all_together = " and ".join(self.doubtful)
         causes = {name: causes.get(name, all_together) for name in passing}
-        return replace(grading, actual=_merged(grading.actual, again), causes=causes)
+        return replace(grading, beside_reference=again, causes=causes)
 
     def look_at_functions(self, grading: Grading) -> Grading:
         """Run what fails with the reference's version of other functions of the file that fail as well."""
@@ -127,9 +124,3 @@ def failing_checks(grading: Grading) -> list[str]:
 
 def _ending_in(source: Source, line: str) -> Source:
     return Source(source.path, f"{source.text}\n\n{line}\n")
-
-
-def _merged(first: SubjectRun, again: SubjectRun) -> SubjectRun:
-    """The first run, with what was seen in the second put in its place."""
-    runs: dict[str, CheckRun] = first.by_name() | again.by_name()
-    return replace(first, checks=tuple(runs.values()))

@@ -26,11 +26,12 @@ class Grading:
     actual: SubjectRun
     causes: Mapping[str, str] = field(default_factory=dict)
     """What a check waits for that is not its own fault."""
+    beside_reference: SubjectRun | None = None
+    """What was seen with the reference's version of what it imports: to be compared, and never shown."""
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        exercise, reference = self.bench.exercise, self.bench.reference()
-        return compare_runs(exercise, self.submitted, reference, self.actual, self.causes)
+        return self._compared(self.actual)
 
     @property
     def status(self) -> Status:
@@ -38,7 +39,15 @@ class Grading:
 
     def explain(self) -> Explained:
         """Run known mistakes, and see which behave as the learner's code does."""
-        return diagnose(self.bench.exercise, self.findings, self.bench.reference(), self.bench.run_mistakes)
+        findings = self.findings
+        if self.beside_reference:
+            runs = self.actual.by_name() | self.beside_reference.by_name()
+            findings = self._compared(SubjectRun(tuple(runs.values())))
+        return diagnose(self.bench.exercise, findings, self.bench.reference(), self.bench.run_mistakes)
+
+    def _compared(self, run: SubjectRun) -> tuple[Finding, ...]:
+        exercise, reference = self.bench.exercise, self.bench.reference()
+        return compare_runs(exercise, self.submitted, reference, run, self.causes)
 
     def results(self, explained: Explained, unstable: Collection[str] = ()) -> tuple[CheckResult, ...]:
         """The verdict on each check, in words. `unstable` names checks that came out differently a second time."""

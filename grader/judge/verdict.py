@@ -92,6 +92,8 @@ def compare_runs(
     """
     runs, expected = actual.by_name(), reference.by_name()
     imported = runs[IMPORT_CHECK]
+    if IMPORT_CHECK in causes:
+        return (Finding(Check(IMPORT_CHECK, ""), Status.BLOCKED, None, cause=causes[IMPORT_CHECK]),)
     if imported.ending is not Ending.RETURNED:
         return (_find_ending(Check(IMPORT_CHECK, ""), submitted, imported),)
     findings = []

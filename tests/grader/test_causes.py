@@ -118,9 +118,15 @@ def test_what_else_another_exercise_defines_is_kept(grade_more: GradeMore) -> No
 @pytest.mark.parametrize("broken", ["import nothing_like_that\n", "def f(:\n", "raise ValueError('no')\n"])
 def test_another_exercise_that_cannot_be_imported_is_named(grade_more: GradeMore, broken: str) -> None:
     results = grade_more(MORE.replace("x / 2", "x / 3"), broken + SOLUTION)
-    assert set(statuses(results)) == {BLOCKED, WRONG}
-    assert results["half"].status is WRONG
-    assert results["summed"].message.startswith(f"Builds on {ID}")
+    assert statuses(results) == [BLOCKED]
+    assert results["import"].message.startswith(f"Builds on {ID}")
+
+
+def test_what_was_seen_beside_the_reference_is_not_shown(grade_more: GradeMore) -> None:
+    spying = MORE.replace("return x / 2", "import inspect; return inspect.getsource(double)")
+    results = grade_more(spying, SOLUTION.replace("x * 2", "x * 4"))
+    assert results["half"].difference is not None and "x * 4" in results["half"].difference.actual
+    assert not any("x * 2" in repr(check) for check in results.values())
 
 
 def test_what_lacks_in_another_exercise_is_named(grade_more: GradeMore) -> None:
