@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 
-from grader.course.exercise import Edit, Exercise, Mistake
-from grader.course.outline import reach
+from grader.course.exercise import Check, Edit, Exercise, Mistake
 from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
+from grader.grading.restarts import run_every_check
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 from grader.supervisor.launcher import Launcher
@@ -21,10 +20,6 @@ from grader.supervisor.watch import run, run_many
 
 # The reference is ours: this only keeps a broken probe from hanging the grader.
 REFERENCE_SECONDS = 60.0
-# After a check that ended its process, the next ones get what is left of the limit on time, but at least the limit
-# divided by this; and all processes together get so many times the limit.
-LATER = 4
-TOTAL = 2
 WORKERS = min(4, os.cpu_count() or 1)
 
 
@@ -86,30 +81,16 @@ class Bench:
     ) -> SubjectRun:
         """All checks, or these, on a learner's files. Raises `Cancelled`.
 
-        A check that ended its process ends no other: the next ones run in a new one, those that use the same
-        function last, until `TOTAL` times the limit is over. What was left then is missing in the result.
+        Those for which there was no time left are missing in the result.
         """
         limits = self._limits()
-        left = [check for check in self.exercise.checks if checks is None or check.name in checks]
-        runs: list[SubjectRun] = []
-        ended: set[str] = set()
-        seconds, spent = limits.seconds, 0.0
-        while left or not runs:
-            job = self._job(sources, replace(limits, seconds=seconds), [check.name for check in left])
-            start = time.monotonic()
-            runs.append(self._executor.one(job, cancelled))
-            spent += min(seconds, time.monotonic() - start)  # it got more where the machine was busy
-            last = runs[-1].checks[-1]
-            seen = runs[-1].by_name()
-            ended_in = next((check for check in left if check.name == last.check), None)
-            left = [check for check in left if check.name not in seen]
-            if ended_in is None:  # while it was imported: it would do so again
-                break
-            ended.add(ended_in.function)
-            left.sort(key=lambda check: bool(ended & reach(check.uses, self.exercise.solution.text)))
-            seconds = max(limits.seconds - spent, limits.seconds / LATER)
-            if spent + seconds > TOTAL * limits.seconds:
-                break
+
+        def run_some(sources: dict[str, Source], some: Sequence[Check], seconds: float) -> SubjectRun:
+            job = self._job(sources, replace(limits, seconds=seconds), [check.name for check in some])
+            return self._executor.one(job, cancelled)
+
+        wanted = [check for check in self.exercise.checks if checks is None or check.name in checks]
+        runs = run_every_check(run_some, sources, wanted, limits.seconds)
         return joined(runs, self.exercise)
 
     def run_mistakes(

@@ -18,7 +18,7 @@ from grader.judge.picture import draw
 from grader.judge.results import CheckResult, Difference, Judged, Status, first_open
 from grader.judge.surroundings import explanation
 from grader.protocol.job import OUT_OF_SIGHT
-from grader.protocol.runs import IMPORT_CHECK, LACKING, CheckRun, Ending, Failure, Place, SubjectRun
+from grader.protocol.runs import ENDLESS, IMPORT_CHECK, LACKING, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.values import Array
 from grader.text import COMMAND, shorten
 
@@ -116,18 +116,20 @@ def compare_runs(
 def _find_ending(check: Check, submitted: Submitted, run: CheckRun) -> Finding:
     """The finding of a check that did not return."""
     trace = _learners_places(run.failure.trace if run.failure else (), submitted.file)
-    own = [place for place in trace if place.file == submitted.file]
+    said = run.failure.message if run.failure else ""
     status = STATUSES[run.ending]
-    # What another exercise raised was called from a line of this one, and this one is to be mended. Not so where
-    # that is still to be written.
-    place = (
-        (trace if status is Status.UNFINISHED else own or trace)[-1] if trace else submitted.place_of_check(check)
-    )
-    if status is Status.UNFINISHED and place and place.file != submitted.file:
+    if status is Status.UNFINISHED and said.startswith(ENDLESS):
+        function = shorten(said.removeprefix(ENDLESS).strip())
+        return Finding(check, Status.BLOCKED, submitted.place_of_check(check), cause=f"`{function}`")
+    place = trace[-1] if trace else submitted.place_of_check(check)
+    own = [place for place in trace if place.file == submitted.file]
+    if status is not Status.UNFINISHED and own:
+        place = own[-1]  # what another exercise raised was called from here, and here is what can be mended
+    elif status is Status.UNFINISHED and place and place.file != submitted.file:
         status = Status.BLOCKED
-    elif status is Status.UNFINISHED and run.failure and run.failure.message == LACKING and trace:
+    elif status is Status.UNFINISHED and said == LACKING and trace:
         place = submitted.place_of(trace[-1].function)
-    elif status is Status.RAISED and check.name == IMPORT_CHECK and _error(run) in SYNTAX_ERRORS:
+    if status is Status.RAISED and check.name == IMPORT_CHECK and _error(run) in SYNTAX_ERRORS:
         status = Status.UNREADABLE
     return Finding(check, status, place, run, trace=trace)
 

@@ -11,6 +11,8 @@ from grader.protocol.values import Value
 IMPORT_CHECK = "import"
 # What a stub says that stands in for a function which the code under test lacks.
 LACKING = "is not in the file"
+# What a stub says that stands in for a function which did not end, before its name.
+ENDLESS = "it did not end before:"
 # How many refused acts are kept of a check, and how much of each.
 MAX_REFUSED = 20
 MAX_ACT = 300

@@ -172,3 +172,16 @@ def test_a_text_that_has_passed_is_not_doubted(grade_more: GradeMore, repository
     assert session._doubtful(exercises[1], submission) == []
     (folder / f"{ID}.py").write_text(SOLUTION + "\n")
     assert session._doubtful(exercises[1], read_submission(folder, SECOND)) == [ID]
+
+
+def test_what_hangs_is_waited_for_once(grade_more: GradeMore) -> None:
+    """Whatever does not call it is judged, however many checks do."""
+    results = grade_more(MORE.replace("return x / 2", "while True: pass").replace("return total(x)", "return x"))
+    assert statuses(results) == [PASSED, Status.TIMEOUT, BLOCKED, BLOCKED, WRONG, BLOCKED]
+    assert results["shifted"].message.startswith("Builds on `half`, which is not right yet")
+
+
+def test_another_exercise_that_hangs_is_named(grade_more: GradeMore) -> None:
+    results = grade_more(mini=SOLUTION.replace("return x * 2", "while True: pass"))
+    assert statuses(results) == [BLOCKED, PASSED, BLOCKED, PASSED, PASSED, PASSED]
+    assert results["quadruple"].message.startswith(f"Builds on {ID}")

@@ -11,7 +11,7 @@ import pytest
 
 from grader.course.catalogue import load
 from grader.course.exercise import Exercise
-from grader.grading.bench import LATER, TOTAL
+from grader.grading.restarts import LATER, TOTAL
 from grader.grading.session import Session
 from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.learner.history import Store
