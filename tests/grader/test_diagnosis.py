@@ -10,7 +10,7 @@ from grader.course.exercise import Exercise, Mistake
 from grader.course.outline import outline
 from grader.judge.diagnosis import RunMistakes, diagnose
 from grader.judge.verdict import Submitted, compare_runs
-from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place, SubjectRun
 
 
 def run(**values: int) -> SubjectRun:
@@ -113,4 +113,35 @@ def test_an_error_is_explained_only_by_the_same_error(
         return [raised("index 3") for _ in candidates]
 
     found = diagnosed(made_up, run(double=0), raised(message), run_mistakes)
+    assert [mistake.name for mistake in found.get("test_double", ())] == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "function", "expected"),
+    [
+        ("AttributeError: 'NoneType' object has no attribute 'pow'", "step", ["a"]),
+        ("AttributeError: 'NoneType' object has no attribute 'double'", "step", ["a"]),
+        ("TypeError: unsupported operand", "step", []),
+        ("AttributeError: 'NoneType' object has no attribute 'double'", "__init__", []),
+        ("AttributeError: no attribute 'grad'", "step", ["a"]),  # and b raises so too, to the word
+    ],
+)
+def test_the_words_of_an_error_do_not_matter_but_its_type_and_function(
+    exercise: Exercise, error: str, function: str, expected: list[str]
+) -> None:
+    def raised(text: str, where: str = "step") -> SubjectRun:
+        kind, _, message = text.partition(": ")
+        failure = Failure((kind,), message, (Place("x.py", 3, where),))
+        return SubjectRun((CheckRun("test_double", Ending.RAISED, (), failure),))
+
+    errors = {"a": "AttributeError: 'NoneType' object has no attribute 'pow'"}
+    if "grad" in error:
+        errors = {"b": "AttributeError: something else", "a": error}
+    mistakes = tuple(Mistake(name, "double", "return x * 2", "?", name) for name in errors)
+    made_up = Exercise(**{**exercise.__dict__, "mistakes": mistakes})
+
+    def run_mistakes(candidates: Sequence[tuple[Mistake, ...]], names: Sequence[str]) -> list[SubjectRun | None]:
+        return [raised(errors[candidate[0].name]) for candidate in candidates]
+
+    found = diagnosed(made_up, run(double=0), raised(error, function), run_mistakes)
     assert [mistake.name for mistake in found.get("test_double", ())] == expected
