@@ -74,16 +74,25 @@ def same_run(one: CheckRun, other: CheckRun) -> bool:
 
 
 def _same_failure(one: Failure | None, other: Failure | None) -> bool:
-    """The same type, raised in the same function. The words are torch's or Python's, and tell how the code is
-    written: `g.pow(2)` and `g.double()` fail alike where `g` is None. Where it was raised outside of the code under
-    test, by what a probe did with what that gave back, they are all there is."""
+    """The same type, raised in the same function.
+
+    The words are torch's or Python's, and tell how the code is written: `g.pow(2)` and `g.double()` fail alike
+    where `g` is None. Where it was raised outside of the code under test, by what a probe did with what that gave
+    back, they are all there is.
+    """
     if one is None or other is None:
         return one is other
-    if one.types != other.types:
+    if _kind(one) != _kind(other):
         return False
     if one.trace and other.trace and one.trace[-1].function == other.trace[-1].function:
         return True
     return one.message == other.message
+
+
+def _kind(failure: Failure) -> tuple[str, ...]:
+    """The types of an error. What cannot be done with None is either of two, as one happens to write it."""
+    is_on_none = failure.types[0] in ("AttributeError", "TypeError") and "NoneType" in failure.message
+    return ("something done with None",) if is_on_none else failure.types
 
 
 def _message(run: CheckRun) -> str:

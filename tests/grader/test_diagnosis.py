@@ -121,6 +121,7 @@ def test_an_error_is_explained_only_by_the_same_error(
     [
         ("AttributeError: 'NoneType' object has no attribute 'pow'", "step", ["a"]),
         ("AttributeError: 'NoneType' object has no attribute 'double'", "step", ["a"]),
+        ("TypeError: unsupported operand type(s) for *: 'float' and 'NoneType'", "step", ["a"]),
         ("TypeError: unsupported operand", "step", []),
         ("AttributeError: 'NoneType' object has no attribute 'double'", "__init__", []),
         ("AttributeError: no attribute 'grad'", "step", ["a"]),  # and b raises so too, to the word
