@@ -59,7 +59,8 @@ def _lesson(exercise: Exercise) -> Iterator[str]:
         if name not in lesson:
             yield f"the lesson does not say that {name} is forbidden"
     known = {name[:4] for name in exercise_ids(exercise.root)}
-    for name in sorted(set(re.findall(r"\bex\d\d\b", exercise.solution.text)) - known):
+    named = re.findall(r"\bex(?:ercise )?(\d+)\b", exercise.solution.text)
+    for name in sorted({f"ex{int(number):02d}" for number in named} - known):
         yield f"the lesson names {name}, and there is none"
 
 

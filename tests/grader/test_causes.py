@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,3 +186,25 @@ def test_another_exercise_that_hangs_is_named(grade_more: GradeMore) -> None:
     results = grade_more(mini=SOLUTION.replace("return x * 2", "while True: pass"))
     assert statuses(results) == [BLOCKED, PASSED, BLOCKED, PASSED, PASSED, PASSED]
     assert results["quadruple"].message.startswith(f"Builds on {ID}")
+
+
+def test_the_line_is_the_one_in_this_exercise_and_not_in_the_one_that_it_calls(grade_more: GradeMore) -> None:
+    more = MORE.replace("return total(x)", 'return total("x")')
+    place = grade_more(more)["summed"].place
+    assert place is not None
+    assert (Path(place.file).stem, place.line) == (SECOND, line_of(more, 'total("x")'))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's")
+def test_what_is_refused_is_told_with_a_line_of_this_exercise(
+    grade_more: GradeMore, repository: Path, subject_processes: Launcher
+) -> None:
+    more = MORE.replace("return total(x)", "return total(open)")
+    grade_more(more, SOLUTION.replace("return x.sum(dim=-1)", "return x('/x.txt', 'w')"))
+    exercises = load(repository)
+    result = Session(exercises, repository / "exercises", 17, subject_processes, None).grade(exercises[1])
+    assert result.refused == (f"write or change /x.txt (line {line_of(more, 'total(open)')})",)
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1

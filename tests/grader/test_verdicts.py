@@ -442,3 +442,17 @@ def test_all_hangs_together_have_a_bound(repository: Path, subject_processes: La
     assert set(statuses[3:]) <= {Status.TIMEOUT, Status.BLOCKED}
     assert statuses.count(Status.TIMEOUT) <= 1 + LATER * (TOTAL - 1)
     assert "took all the time" in result.checks[-1].message
+
+
+def test_a_wrong_method_is_pointed_at_and_not_its_class(grade: Grade) -> None:
+    text = SOLUTION.replace("self.count += amount", "self.count += 2 * amount")
+    place = first(grade(text)).place
+    assert place is not None
+    assert (place.line, place.function) == (line_of(text, "def add"), "Counter.add")
+
+
+def test_a_call_that_does_not_fit_is_told_as_such(grade: Grade) -> None:
+    text = SOLUTION.replace("def double(x):", "def _twice(x):") + "\n\ndouble = lambda: _twice(1)\n"
+    check = first(grade(text))
+    assert check.status is Status.RAISED
+    assert "makes a call that the original takes, and yours does not" in check.message
