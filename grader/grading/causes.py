@@ -24,6 +24,7 @@ from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 REFERENCE = "reference_of_"
 # Whatever else ended a check, what it builds on may have done it.
 FAILING = frozenset({Status.WRONG, Status.RAISED, Status.TIMEOUT, Status.CRASHED, Status.LIMIT, Status.UNREADABLE})
+SEVERAL = "several of the exercises that it imports"
 Sources = dict[str, Source]
 
 
@@ -59,8 +60,8 @@ class _Search:
             left = [name for name in passing if name not in causes]
             if left:
                 causes |= dict.fromkeys(self._passing(self._run(self._with_others([other]), left), left), other)
-        all_together = " and ".join(self.doubtful)
-        causes = {name: causes.get(name, all_together) for name in passing}
+        together = self.doubtful[0] if len(self.doubtful) == 1 else SEVERAL
+        causes = {name: causes.get(name, together) for name in passing}
         return replace(grading, beside_reference=again, causes=causes)
 
     def look_at_functions(self, grading: Grading) -> Grading:

@@ -187,7 +187,7 @@ def _message(finding: Finding) -> str:
     """What is said where no known mistake explains it."""
     check, place, run = finding.check, finding.place, finding.run
     if finding.cause:
-        return f"Builds on {finding.cause}, which is not right yet. Once it is, this check passes."
+        return f"Builds on {finding.cause}. Once that is right, this check passes."
     if run is None:
         return "Not run: the checks before took all the time that an exercise has."
     if finding.departure:

@@ -101,7 +101,7 @@ def statuses(results: Results) -> list[Status]:
 def test_what_fails_through_another_exercise_waits_and_names_it(grade_more: GradeMore) -> None:
     results = grade_more(mini=SOLUTION.replace("x * 2", "x * 3"))
     assert statuses(results) == [BLOCKED, PASSED, BLOCKED, PASSED, PASSED, PASSED]
-    assert results["quadruple"].message.startswith(f"Builds on {ID}, which is not right yet")
+    assert results["quadruple"].message.startswith(f"Builds on {ID}. Once that is right")
 
 
 def test_ones_own_fault_is_told_although_another_exercise_is_wrong(grade_more: GradeMore) -> None:
@@ -139,7 +139,7 @@ def test_what_lacks_in_another_exercise_is_named(grade_more: GradeMore) -> None:
 def test_what_fails_through_another_function_waits_for_that(grade_more: GradeMore) -> None:
     results = grade_more(MORE.replace("x / 2", "x / 3"))
     assert statuses(results) == [PASSED, WRONG, BLOCKED, BLOCKED, PASSED, PASSED]
-    assert results["shifted"].message.startswith("Builds on `half`, which is not right yet")
+    assert results["shifted"].message.startswith("Builds on `half`. Once that is right")
 
 
 def test_two_functions_that_are_wrong_are_both_told(grade_more: GradeMore) -> None:
@@ -179,7 +179,7 @@ def test_what_hangs_is_waited_for_once(grade_more: GradeMore) -> None:
     """Whatever does not call it is judged, however many checks do."""
     results = grade_more(MORE.replace("return x / 2", "while True: pass").replace("return total(x)", "return x"))
     assert statuses(results) == [PASSED, Status.TIMEOUT, BLOCKED, BLOCKED, WRONG, BLOCKED]
-    assert results["shifted"].message.startswith("Builds on `half`, which is not right yet")
+    assert results["shifted"].message.startswith("Builds on `half`. Once that is right")
 
 
 def test_another_exercise_that_hangs_is_named(grade_more: GradeMore) -> None:
