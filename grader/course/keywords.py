@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from grader.course.outline import parse
@@ -31,10 +31,13 @@ def keywords(texts: Iterable[str]) -> Keywords:
     """What these texts pass by name."""
     found: dict[str, set[str]] = {}
     for text in texts:
-        for node in ast.walk(parse(text)):
+        nodes = list(ast.walk(parse(text)))
+        aliases = {alias: name for node in nodes if isinstance(node, ast.Assign) for alias, name in _aliases(node)}
+        for node in nodes:
             if isinstance(node, ast.Call):
                 names = {keyword.arg or EVERY for keyword in node.keywords}
-                found.setdefault(_callee(node), set()).update(names)
+                callee = _callee(node)
+                found.setdefault(aliases.get(callee, callee), set()).update(names)
     return {callee: frozenset(names) for callee, names in found.items()}
 
 
@@ -54,6 +57,18 @@ def is_by_name(parameter: str, function: str, asked: Iterable[str], passed: Keyw
 
 def _has(names: Iterable[str], parameter: str) -> bool:
     return parameter in names or EVERY in names
+
+
+def _aliases(node: ast.Assign) -> Iterator[tuple[str, str]]:
+    """The shorter names that an assignment gives to functions: `save, load = subject.save_checkpoint, …`."""
+    for target in node.targets:
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = list(zip(target.elts, node.value.elts, strict=False))
+        else:
+            pairs = [(target, node.value)]
+        for name, value in pairs:
+            if isinstance(name, ast.Name) and isinstance(value, ast.Attribute):
+                yield name.id, value.attr
 
 
 def _callee(node: ast.Call) -> str:

@@ -31,7 +31,8 @@ def check_contract(submission: Submission, exercise: Exercise) -> Outline:
         if got is None or got.decorators != wanted.decorators or is_alike(wanted.signature, got.signature):
             continue
         passed = passed or read_keywords(exercise.root)
-        by_name = {p for p in wanted.signature.parameters if is_by_name(p, name, asked.functions, passed)}
+        parameters = list(wanted.signature.parameters)[1 if "." in name else 0 :]  # nobody passes `self` by name
+        by_name = {p for p in parameters if is_by_name(p, name, asked.functions, passed)}
         if not accepts(got.signature, wanted.signature, by_name):
             raise Unreadable(
                 f"`{name}` takes ({got.parameters}) in your file; it is called as ({wanted.parameters})."
@@ -93,5 +94,6 @@ def _takes_by_name(got: Signature, name: str, place: int | None) -> bool:
     parameters = list(got.parameters.values())
     if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
         return True
-    at = next((number for number, p in enumerate(parameters) if p.name == name), None)
+    named = (number for number, p in enumerate(parameters) if p.name == name and p.kind is not p.POSITIONAL_ONLY)
+    at = next(named, None)
     return at is not None and (place is None or at == place)
