@@ -83,7 +83,7 @@ class Exercise:
     @property
     def asked(self) -> dict[str, tuple[str, ...]]:
         """What this exercise and those that it imports have to define, by module: functions, and methods as
-        `Class.method`. An `__init__` without parameters may be missing: then there is nothing to do in it."""
+        `Class.method`."""
         return {name: _asked(source.text) for name, source in (*self.imported.items(), (self.id, self.solution))}
 
 
@@ -92,5 +92,5 @@ def _asked(solution: str) -> tuple[str, ...]:
         name
         for name, function in outline(solution).functions.items()
         if not any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
-        if not (name.endswith(".__init__") and len(function.signature.parameters) == 1)
+        if not function.may_be_missing
     )

@@ -49,6 +49,11 @@ class Function:
         return str(self.signature.replace(parameters=_spelled(self.node.args)))[1:-1]
 
     @property
+    def may_be_missing(self) -> bool:
+        """Is it called by Python alone, and need not be there where there is nothing to do in it?"""
+        return self.name.rpartition(".")[2] in ("__init__", "__post_init__") and len(self.signature.parameters) == 1
+
+    @property
     def decorators(self) -> tuple[str, ...]:
         return tuple(ast.unparse(decorator) for decorator in self.node.decorator_list)
 

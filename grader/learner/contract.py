@@ -60,7 +60,7 @@ def lacking(theirs: Outline, asked: Outline) -> list[str]:
     """
     return [
         name
-        for name in [*asked.classes, *asked.functions]
+        for name in [*asked.classes, *(name for name, f in asked.functions.items() if not f.may_be_missing)]
         for owner in [name.rpartition(".")[0]]
         if name not in theirs.bound and (not owner or owner in theirs.classes)
     ]

@@ -77,7 +77,9 @@ def _stand_in(module: ModuleType, name: str) -> None:
 
 
 def _defines(kind: type, method: str) -> bool:
-    return any(method in vars(base) for base in inspect.getmro(kind) if base not in FOUNDATIONS)
+    """Does a class have this method of its own, or something that may make it up?"""
+    found = {method, "__getattr__", "__getattribute__"}
+    return any(found & vars(base).keys() for base in inspect.getmro(kind) if base not in FOUNDATIONS)
 
 
 def _stub(module: ModuleType, name: str) -> Callable[..., object]:

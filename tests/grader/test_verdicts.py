@@ -278,6 +278,7 @@ def grade_bytes_again(repository: Path, exercise: Exercise) -> ExerciseResult:
 
 
 PARTIAL = "\n\nfrom functools import partial\n\ndouble = partial(_times, 2)\n"
+GETATTR = "\n\nCounter.__getattr__ = lambda self, name: self._more if name == 'add' else None\n"
 DATACLASS = "import dataclasses\n\n\n@dataclasses.dataclass\nclass Counter(Base):\n    count: int = 0\n\n\n"
 
 
@@ -307,6 +308,10 @@ def test_a_missing_file_is_unreadable_and_says_how_to_get_it_back(repository: Pa
             "return self.count\n", "return self.count\n\n    add = _more\n"
         ),
         SOLUTION.replace("class Counter:", "class Base:").replace("def _helper", DATACLASS + "def _helper"),
+        SOLUTION.replace("    def add(", "    def _more(") + GETATTR,
+        SOLUTION.replace("    def __init__(self):", "    def __new__(cls):")
+        .replace("super().__init__()", "self = super().__new__(cls)")
+        .replace("self.count = 0", "self.count = 0\n        return self"),
         SOLUTION.replace("def double(x):", "def double(x: torch.Tensor) -> torch.Tensor:"),
         "\ufeff" + SOLUTION,
         SOLUTION.replace("\n", "\r\n"),
