@@ -65,11 +65,13 @@ def test_a_known_mistake_gets_the_words_of_check(
     finally:
         shutil.rmtree(folder)
     checks = report["exercises"][0]["checks"]
-    wrong = [check for check in checks if check["status"] != "passed"]
+    passed = [check for check in checks if check["status"] == "passed"]
+    # What only builds on it waits, in `check`; pytest runs it once, and says of it what it says of the mistake.
+    wrong = [check for check in checks if check["status"] not in ("passed", "blocked")]
     assert wrong and all(check["mistakes"] == [name] for check in wrong)
     for check in wrong:
         assert f"{check['status']}: {check['message']}" in said
-    assert f"{len(wrong)} failed, {len(checks) - len(wrong)} passed" in said
+    assert f"{len(checks) - len(passed)} failed, {len(passed)} passed" in said
 
 
 def test_what_is_not_begun_is_skipped(checkout: Path) -> None:
