@@ -65,9 +65,14 @@ def _lesson(exercise: Exercise) -> Iterator[str]:
 
 
 def _readme(exercise: Exercise) -> Iterator[str]:
-    """The table in the README, where there is one."""
+    """The table in the README and the numbers in what it shows, where there is one."""
     readme = exercise.root / "README.md"
-    if readme.exists():
-        rows = [line for line in readme.read_text(encoding="utf-8").splitlines() if f"| `{exercise.id}` |" in line]
-        if not any(row.endswith(f"| {exercise.minutes} |") for row in rows):
-            yield f"the README's table should have a row for it, with {exercise.minutes} minutes"
+    if not readme.exists():
+        return
+    text = readme.read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if f"| `{exercise.id}` |" in line]
+    if not any(row.endswith(f"| {exercise.minutes} |") for row in rows):
+        yield f"the README's table should have a row for it, with {exercise.minutes} minutes"
+    count = len(exercise_ids(exercise.root))
+    for said in sorted({*re.findall(r"of (\d+) done", text)} - {str(count)}):
+        yield f"the README shows 'of {said} done', and there are {count} exercises"

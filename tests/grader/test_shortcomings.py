@@ -60,5 +60,7 @@ def test_the_readme_has_a_row_with_the_minutes(exercise: Exercise) -> None:
     readme = exercise.root / "README.md"
     readme.write_text("| `ex00_mini` | counting | 30 |\n")
     assert "the README's table should have a row for it, with 20 minutes" in said(exercise)
-    readme.write_text("| `ex00_mini` | counting | 20 |\n")
+    readme.write_text("| `ex00_mini` | counting | 20 |\n░░ 0 of 1 done\n")
     assert not any("README" in line for line in said(exercise))
+    readme.write_text("| `ex00_mini` | counting | 20 |\n░░ 0 of 3 done\n")
+    assert "the README shows 'of 3 done', and there are 1 exercises" in said(exercise)
