@@ -202,7 +202,8 @@ def update(exercises: Names = None) -> int:
     page = Page()
     with opened.opened_store() as store:
         for line in update_exercises(ROOT, exercises or [], EXERCISES, store):
-            page.line(line)
+            text = line.lstrip(" ")
+            page.line(text, indent=len(line) - len(text))
     return 0
 
 
