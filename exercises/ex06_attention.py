@@ -172,9 +172,11 @@ class CausalAttention(nn.Module):
 
     Attributes
         W_query, W_key, W_value  `nn.Linear` layers: the only parameters
-        mask                     `causal_mask(context_length)`, registered as a buffer: it moves to the GPU
-                                 with the module, and is not trained
+        mask                     `causal_mask(context_length)`, registered as a buffer
         dropout                  an `nn.Dropout`
+
+    Fine print
+        A buffer moves to the GPU with the module, and is not trained.
 
     Source: Raschka, section 3.5.3.
     """
