@@ -36,6 +36,10 @@ ENDING_SECONDS = 3.0
 TRACE_SECONDS = 1.5
 
 
+# How a process ends because it was ended from here.
+BY_US = (Ending.TIMEOUT, Ending.LIMIT)
+
+
 class Cancelled(Exception):
     """The run was called off before it ended."""
 
@@ -127,15 +131,37 @@ class _Watch:
                 finished.append(runs)
                 broken = self._collect(job, runs)
                 if broken:
-                    runs.append(self._cut_off(job, runs, *broken))
+                    ending, reason = broken
+                    where = self._where(job, ending)
+                    self._end()
+                    if not (ending in BY_US and self._catch_up(job, runs)):
+                        failure = Failure((ending.value,), reason, where)
+                        runs.append(CheckRun(_expected(job)[len(runs)], ending, (), failure))
                     break
         finally:
-            self.tree.kill()
-            self.child.ended.wait(LAST_WORDS_SECONDS)
-            for reader in self.readers:
-                reader.join(LAST_WORDS_SECONDS)
+            self._end()
         peak = max(0, self.child.peak - self.tree.memory_at_first)
         return [SubjectRun(tuple(runs), self.output.text(), peak) for runs in finished]
+
+    def _end(self) -> None:
+        self.tree.kill()
+        self.child.ended.wait(LAST_WORDS_SECONDS)
+        for reader in self.readers:
+            reader.join(LAST_WORDS_SECONDS)
+
+    def _catch_up(self, job: Job, runs: list[CheckRun]) -> bool:
+        """Append what had been sent before a limit fell and was not yet read; was the job over by then?
+
+        On a busy machine the process may be several checks further than what has been read of it.
+        """
+        expected = _expected(job)
+        with suppress(queue.Empty):
+            while not _is_over(runs, expected):
+                event = self.events.get_nowait()
+                if isinstance(event, _Closed) or event.check != expected[len(runs)]:
+                    break
+                runs.append(event)
+        return _is_over(runs, expected)
 
     def _collect(self, job: Job, runs: list[CheckRun]) -> tuple[Ending, str] | None:
         """Append to `runs` until all are there, or until the process ended or was over a limit: how, and why."""
@@ -169,8 +195,7 @@ class _Watch:
             if event.check != expected[len(runs)]:
                 return Ending.CRASHED, "the process sent a result that is not the next check's"
             runs.append(event)
-            failed_import = event.check == IMPORT_CHECK and event.ending is not Ending.RETURNED
-            if failed_import or event.ending is Ending.LIMIT or len(runs) == len(expected):
+            if _is_over(runs, expected):
                 return None
 
     def _next_event(self) -> CheckRun | _Closed | None:
@@ -178,16 +203,23 @@ class _Watch:
             return self.events.get(timeout=POLL_SECONDS)
         return None
 
-    def _cut_off(self, job: Job, runs: list[CheckRun], ending: Ending, reason: str) -> CheckRun:
-        """The run of the check during which the process ended or was ended."""
+    def _where(self, job: Job, ending: Ending) -> tuple[Place, ...]:
+        """The lines that the process was on when it ended, or was about to be ended, where it has told."""
         if ending is Ending.TIMEOUT and self.tree.call_time():
             self.child.ended.wait(TRACE_SECONDS)
-        failure = Failure((ending.value,), reason, _where(self.trace, job))
-        return CheckRun(_expected(job)[len(runs)], ending, (), failure)
+        return _places(self.trace, job)
 
 
 def _expected(job: Job) -> list[str]:
     return [IMPORT_CHECK, *job.checks]
+
+
+def _is_over(runs: Sequence[CheckRun], expected: Sequence[str]) -> bool:
+    """Does nothing follow: all is there, or the process itself has given up?"""
+    if not runs:
+        return False
+    failed_import = runs[-1].check == IMPORT_CHECK and runs[-1].ending is not Ending.RETURNED
+    return failed_import or runs[-1].ending is Ending.LIMIT or len(runs) == len(expected)
 
 
 def how_it_ended(exit_code: int | None) -> tuple[Ending, str]:
@@ -240,7 +272,7 @@ def _read_output(descriptor: int, output: _Output) -> None:
     os.close(descriptor)
 
 
-def _where(trace: BinaryIO, job: Job) -> tuple[Place, ...]:
+def _places(trace: BinaryIO, job: Job) -> tuple[Place, ...]:
     """The lines of the code under test in what faulthandler wrote of a thread that runs it, outermost first."""
     trace.seek(0)
     text = trace.read(KEPT_TRACE).decode("utf-8", "replace")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from grader.grading.restarts import LATER, TOTAL
 from grader.grading.session import Session
 from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.learner.history import Store
+from grader.supervisor import watch
 from grader.supervisor.launcher import Launcher
 from tests.mini import HINTS, ID, PROBES, SOLUTION, TITLE, with_body, write_exercise
 
@@ -461,3 +464,19 @@ def test_a_call_that_does_not_fit_is_told_as_such(grade: Grade) -> None:
     check = first(grade(text))
     assert check.status is Status.RAISED
     assert "makes a call that the original takes, and yours does not" in check.message
+
+
+@pytest.mark.parametrize("body", ["bytearray(3 * 2**30)", "[open(f'{n}', 'w').close() for n in range(3000)]"])
+def test_a_limit_costs_the_check_it_fell_in_however_slowly_results_are_read(
+    grade: Grade, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """As on a busy machine, where a process is checks ahead of what has been read of it."""
+    read = watch._read_frames
+
+    def read_late(*arguments: Any) -> None:
+        time.sleep(1.0)
+        read(*arguments)
+
+    monkeypatch.setattr(watch, "_read_frames", read_late)
+    text = SOLUTION.replace("return x.sum(dim=-1)", f"{body}; import time; time.sleep(2); return x.sum(dim=-1)")
+    assert [check.status for check in grade(text).checks] == [Status.PASSED, Status.LIMIT, Status.PASSED]
