@@ -166,16 +166,15 @@ def hint(
 def show(
     exercise: Annotated[str, typer.Argument(help="For instance ex06, or 6.")],
     on: On = EXERCISES,
-    seed: Seed = 17,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="The seed of its inputs.")] = 17,
 ) -> int:
     """Show what your code of an exercise does, here and as a picture."""
     from grader.commands import opened
     from grader.commands.show import show_scene
     from grader.report.console import Page
 
-    chosen = 17 if seed is None else seed
-    with opened.opened_launcher(chosen) as launcher:
-        return show_scene(ROOT, exercise, on.resolve(), chosen, launcher, STATE / "scenes", Page())
+    with opened.opened_launcher(seed) as launcher:
+        return show_scene(ROOT, exercise, on.resolve(), seed, launcher, STATE / "scenes", Page())
 
 
 @app.command()

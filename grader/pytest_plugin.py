@@ -106,7 +106,8 @@ class Learner:
 def _learner(request: pytest.FixtureRequest) -> Learner:
     exercise = _exercise_of(request.config, request.path)
     if exercise is None:
-        pytest.fail(next(iter(request.config.stash[COURSE].problems.values())), pytrace=False)
+        name = request.path.stem.removeprefix("test_")
+        pytest.fail(request.config.stash[COURSE].problems[name], pytrace=False)
     try:
         submission = read_submission(ROOT / request.config.getoption("--subject"), exercise.id)
         outline = check_contract(submission, exercise)

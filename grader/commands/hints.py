@@ -64,9 +64,8 @@ def _where_stuck(exercise: Exercise, folder: Path, attempt: Attempt | None) -> s
     names = list(exercise.hints)
     try:
         theirs = outline(read_text(folder / exercise.file_name))
-        unwritten = [
-            name for name in names if name in theirs.stubs() or name in lacking(theirs, outline(exercise.stub))
-        ]
+        left = {*theirs.stubs(), *lacking(theirs, outline(exercise.stub))}
+        unwritten = [name for name in names if name in left]
     except (Unreadable, SyntaxError, ValueError):
         unwritten = []
     for check in exercise.checks:

@@ -15,6 +15,7 @@ from grader.course.exercise import Check
 from grader.course.outline import reach
 from grader.grading.bench import Bench
 from grader.grading.grading import Grading
+from grader.grading.restarts import Sources
 from grader.judge.compare import departures
 from grader.judge.results import Status
 from grader.learner.submission import Submission
@@ -25,7 +26,6 @@ REFERENCE = "reference_of_"
 # Whatever else ended a check, what it builds on may have done it.
 FAILING = frozenset({Status.WRONG, Status.RAISED, Status.TIMEOUT, Status.CRASHED, Status.LIMIT, Status.UNREADABLE})
 SEVERAL = "several of the exercises that it imports"
-Sources = dict[str, Source]
 
 
 def find_causes(

@@ -14,9 +14,6 @@ from grader.course.keywords import Keywords, is_by_name, read_keywords
 from grader.course.outline import Outline, outline
 from grader.learner.submission import Submission, Unreadable
 
-PLAIN = frozenset({"staticmethod", "classmethod", "property"})
-"""Decorators that change how a function is called. What another one makes of it is seen when it runs."""
-
 
 def check_contract(submission: Submission, exercise: Exercise) -> Outline:
     """The outline of the learner's file. Raises `Unreadable` for what keeps it from being graded:

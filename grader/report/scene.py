@@ -14,7 +14,7 @@ from grader.report.console import Page
 from grader.text import shorten
 
 PANEL = "panel"
-# More would not fit into 80 columns, whatever the labels are.
+# More can be read neither in a terminal nor in the picture.
 LARGEST = 16
 LONGEST_LABEL = 12
 PIXELS_PER_INCH = 120
