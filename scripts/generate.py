@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> int:
     chosen = {**DEFAULTS, **vars(_parser().parse_args(arguments))}
 
     from grader.text import printable
-    from scripts.devices import choose_device
     from scripts.parts import load_parts
-    from scripts.runs import build_model, find_run
+    from scripts.training.devices import choose_device
+    from scripts.training.runs import build_model, find_run
     from scripts.writing import Sampling, write
 
     parts = load_parts(chosen["using"], SCRIPT)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scripts import entry, options
 
 if TYPE_CHECKING:
-    from scripts.runs import ModelSettings
+    from scripts.training.runs import ModelSettings
 
 SCRIPT = "scripts.load_gpt2"
 DEFAULTS: dict[str, Any] = {
@@ -44,10 +44,10 @@ def main(arguments: list[str]) -> int:
 
     from grader.errors import UsageError
     from grader.report.console import Page
-    from scripts.devices import choose_device
+    from scripts.inputs.vocabulary import from_folder
     from scripts.parts import load_parts
-    from scripts.runs import Run, Settings, build_model, new_run, shown
-    from scripts.vocabulary import from_folder
+    from scripts.training.devices import choose_device
+    from scripts.training.runs import Run, Settings, build_model, new_run, shown
     from scripts.writing import Sampling, write
 
     parts = load_parts(chosen["using"], SCRIPT)
@@ -89,7 +89,7 @@ def read_config(path: Path) -> ModelSettings:
     Raises `UsageError` where it is missing, is no GPT-2, or asks for something that GPTModel does not compute.
     """
     from grader.errors import UsageError
-    from scripts.runs import ModelSettings
+    from scripts.training.runs import ModelSettings
 
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -41,15 +41,27 @@ class Parts:
     train: ModuleType
     weights: ModuleType
 
+    def module(self, name: str) -> ModuleType:
+        """Another exercise of the same folder, one of those that `load_parts` was told of."""
+        return importlib.import_module(f"{self.folder}.{name}")
+
     def command(self, script: str, arguments: str) -> str:
         """What to type to run another script on the same parts."""
         using = "" if self.folder == "exercises" else f" --using {self.folder}"
         return f"{PYTHON} -m {script}{using} {arguments}"
 
 
-def load_parts(folder: str, script: str) -> Parts:
-    """Import the parts. Raises `CannotYet` with the first exercise that is not written, and the way round it."""
-    problem = first_open(ROOT / folder)
+def load_parts(folder: str, script: str, *also: str) -> Parts:
+    """Import the parts that a GPT is made of.
+
+    Arguments
+        folder  `exercises`, or another folder with the same modules
+        script  what stands after `python -m`, to be named where something is missing
+        also    further exercises that this script needs; `Parts.module` hands them out
+    Raises
+        CannotYet: names the first exercise that is not written, and the way round it.
+    """
+    problem = first_open(ROOT / folder, *also)
     if problem:
         by_solutions = f"{PYTHON} -m {script} --using solutions"
         raise CannotYet(
@@ -61,15 +73,17 @@ def load_parts(folder: str, script: str) -> Parts:
     return Parts(folder, **modules)
 
 
-def first_open(folder: Path) -> str | None:
+def first_open(folder: Path, *also: str) -> str | None:
     """What is missing in the first exercise that is not complete, of all those needed; None if nothing is.
+
+    `also` names exercises beyond those that every script needs.
 
     The files are read, not run: a function counts as written when it no longer raises NotImplementedError.
     """
     try:
         sources = {
             name: source
-            for module in MODULES.values()
+            for module in (*MODULES.values(), *also)
             for name, source in read_submission(folder, module).sources.items()
         }
         imported = {other for source in sources.values() for other in imported_names(source.text)}

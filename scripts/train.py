@@ -10,13 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scripts import entry, options
-
-if TYPE_CHECKING:
-    from scripts.parts import Parts
-    from scripts.runs import Run
 
 SCRIPT = "scripts.train"
 DEFAULTS: dict[str, Any] = {
@@ -33,6 +29,8 @@ DEFAULTS: dict[str, Any] = {
     "dropout": 0.1,
     "untied": False,
     "epochs": 12,
+    "steps": None,
+    "dtype": None,
     "batch_size": 8,
     "accumulate": 1,
     "lr": 1e-3,
@@ -61,88 +59,34 @@ def main(arguments: list[str]) -> int:
     chosen = {**DEFAULTS, **given}
 
     from grader.errors import UsageError
+    from grader.report.console import Page
+    from scripts.inputs.corpora import Corpus
     from scripts.parts import load_parts
-    from scripts.runs import find_run
+    from scripts.training import pretraining
+    from scripts.training.devices import choose_device
+    from scripts.training.runs import Run, find_run, new_run, shown
 
     changed = sorted(set(given) - ALWAYS_ALLOWED)
     if "resume" in given and changed:
         raise UsageError(f"A resumed run keeps its settings: leave --{changed[0].replace('_', '-')} out.")
     parts = load_parts(chosen["using"], SCRIPT)
-    if "resume" in given:
-        return _go_on(find_run(given["resume"]), parts, chosen["device"])
-    return _begin(chosen, parts)
-
-
-def _begin(chosen: dict[str, Any], parts: Parts) -> int:
-    from scripts import vocabulary
-    from scripts.corpora import Corpus, checksum, prompt_for, read_corpus
-    from scripts.devices import choose_device
-    from scripts.runs import ModelSettings, Run, Settings, TrainingSettings, new_run
-    from scripts.training import load_data, train
-
+    page = Page()
     device = choose_device(chosen["device"])
-    file = chosen["text"] and str(Path(chosen["text"]).resolve())  # a run may be resumed from another folder
-    corpus = Corpus(chosen["corpus"], file, chosen["url"], chosen["sha256"])
-    text = read_corpus(corpus, parts)
-    own = chosen["vocabulary"] == "own"
-    tokenizer = vocabulary.learned(parts, text, chosen["merges"]) if own else vocabulary.gpt2(parts)
-    context_length = chosen["context_length"]
-    data = load_data(parts, tokenizer, text, context_length, chosen["batch_size"])
-    an_epoch = parts.train.steps_per_epoch(len(data.train), chosen["accumulate"])
-    model = ModelSettings(
-        config={
-            "vocab_size": len(tokenizer.ranks) + len(tokenizer.special_tokens),
-            "context_length": context_length,
-            "emb_dim": chosen["emb_dim"],
-            "n_heads": chosen["heads"],
-            "n_layers": chosen["layers"],
-            "drop_rate": chosen["dropout"],
-            "qkv_bias": False,
-        },
-        tie_weights=not chosen["untied"],
-    )
-    training = TrainingSettings(
-        corpus=corpus,
-        text_sha256=checksum(text),
-        batch_size=chosen["batch_size"],
-        weight_decay=chosen["weight_decay"],
-        loop={
-            "num_epochs": chosen["epochs"],
-            "max_lr": chosen["lr"],
-            "min_lr": chosen["lr"] / 10,
-            "warmup_steps": chosen["warmup"],
-            "max_norm": chosen["max_norm"],
-            "accumulate": chosen["accumulate"],
-            "eval_every": chosen["eval_every"] or an_epoch,
-            "eval_batches": chosen["eval_batches"],
-            "seed": chosen["seed"],
-        },
-        prompt=prompt_for(corpus, text) if chosen["prompt"] is None else chosen["prompt"],
-        sample_tokens=chosen["sample_tokens"],
-        threads=chosen["threads"],
-        temperature=chosen["temperature"],
-        top_k=chosen["top_k"],
-    )
-    run = Run(Path(chosen["out"])) if chosen["out"] else new_run(corpus.title)
-    return train(parts, Settings(model, training), data, tokenizer, run, device)
-
-
-def _go_on(run: Run, parts: Parts, device_name: str) -> int:
-    from grader.errors import UsageError
-    from scripts.corpora import checksum, read_corpus
-    from scripts.devices import choose_device
-    from scripts.training import load_data, train
-
-    settings = run.settings()
-    if settings.training is None:
-        raise UsageError(f"{run.folder} holds weights that were loaded, not a training to go on with.")
-    text = read_corpus(settings.training.corpus, parts)
-    if checksum(text) != settings.training.text_sha256:
-        raise UsageError("The text has changed since this run began, so it cannot go on as if it had not.")
-    tokenizer = run.tokenizer(parts)
-    context_length = settings.model.config["context_length"]
-    data = load_data(parts, tokenizer, text, context_length, settings.training.batch_size)
-    return train(parts, settings, data, tokenizer, run, choose_device(device_name), resumed=True)
+    if "resume" in given:
+        run = find_run(given["resume"])
+        finished = pretraining.go_on(parts, run, page, device)
+    else:
+        file = chosen["text"] and str(Path(chosen["text"]).resolve())  # a run may be resumed from another folder
+        corpus = Corpus(chosen["corpus"], file, chosen["url"], chosen["sha256"])
+        run = Run(Path(chosen["out"])) if chosen["out"] else new_run(corpus.title)
+        finished = pretraining.begin(parts, chosen, run, corpus, page, device)
+    if finished:
+        page.line("Let it write:")
+        print("  " + parts.command("scripts.generate", f'--checkpoint {shown(run.folder)} --prompt "…"'))
+        return 0
+    page.line("Stopped, and saved. Go on with:")
+    print("  " + parts.command(SCRIPT, f"--resume {shown(run.folder)}"))
+    return entry.INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -185,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         ("threads", options.positive, "with more, large models are quicker and no two runs equal to the bit"),
     ):
         loop.add_argument(options.flag(name), type=kind, metavar="N", help=_help(meaning, name))
+    loop.add_argument("--steps", type=options.positive, metavar="N", help="end after so many updates (all epochs)")
     loop.add_argument("--eval-every", type=options.positive, metavar="STEPS", help="evaluate so often (an epoch)")
     sample = parser.add_argument_group("the sample after each epoch")
     sample.add_argument("--prompt", help="how it begins (words from the text)")

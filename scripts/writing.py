@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from grader.errors import UsageError
+from scripts.inputs.vocabulary import END_OF_TEXT
 from scripts.parts import Parts
-from scripts.vocabulary import END_OF_TEXT
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import pytest
 import tiktoken
 
 from grader.errors import GraderError
-from scripts import corpora, vocabulary
-from scripts.corpora import Corpus, read_corpus
-from scripts.curves import as_text
+from scripts.inputs import corpora, vocabulary
+from scripts.inputs.corpora import Corpus, read_corpus
 from scripts.parts import Parts
+from scripts.training.curves import as_text
 
 TEXT = "Once upon a time, in a café.\n" * 10
 

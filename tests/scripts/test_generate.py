@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.runs import Run
+from scripts.training.runs import Run
 
 from .conftest import SMALL, Script
 

@@ -10,9 +10,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from grader.text import printable
+from scripts.inputs.vocabulary import END_OF_TEXT, byte_characters, from_folder, learned
 from scripts.parts import Parts
-from scripts.runs import Run, build_model
-from scripts.vocabulary import END_OF_TEXT, byte_characters, from_folder, learned
+from scripts.training.runs import Run, build_model
 
 from .conftest import Script
 

@@ -17,9 +17,9 @@ import torch
 
 from grader.course import catalogue
 from scripts import entry
-from scripts.corpora import STORY
+from scripts.inputs.corpora import STORY
 from scripts.parts import Parts, first_open
-from scripts.training import entropy
+from scripts.training.pretraining import entropy
 
 from .conftest import SMALL, Script
 

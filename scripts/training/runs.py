@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from grader.errors import GraderError, UsageError
 from grader.learner.replace import write_whole
-from scripts.corpora import Corpus
-from scripts.curves import save_png
 from scripts.entry import ROOT
+from scripts.inputs.corpora import Corpus
 from scripts.parts import Parts
+from scripts.training.curves import LOSS, Curve, save_png
 
 RUNS = ROOT / "runs"
+CLASSIFY, INSTRUCT, PREFER = TASKS = ("classify", "instruct", "prefer")
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,46 @@ class TrainingSettings:
     sample_tokens: int
     temperature: float
     top_k: int
+    steps: int | None = None  # end after so many
+    dtype: str | None = None  # in which forward and loss are computed; None: as the weights are
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """What decides how a fine-tuning goes.
+
+    task        one of TASKS
+    base        the folder that it began from
+    data        the file with the examples, and `data_sha256` what its bytes have to hash to
+    labels      of a classifier, in the order of its outputs
+    max_length  how many tokens of an example count
+    lora        rank and alpha of the adapters; None: all weights are trained
+    beta        of DPO
+    loop        the fields of the TrainConfig
+    """
+
+    task: str
+    base: str
+    data: str
+    data_sha256: str
+    max_length: int
+    batch_size: int
+    weight_decay: float
+    threads: int
+    loop: dict[str, Any]
+    labels: list[str] = field(default_factory=list)
+    lora: dict[str, Any] | None = None
+    mask_prompt: bool = False
+    beta: float = 0.1
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is written to `settings.json`. Weights that were loaded have no training of their own."""
+    """What is written to `settings.json`. Weights that were loaded have neither training nor fine-tuning."""
 
     model: ModelSettings
     training: TrainingSettings | None = None
+    finetuning: Finetuning | None = None
 
 
 @dataclass(frozen=True)
@@ -89,10 +123,10 @@ class Run:
         except OSError as error:
             raise GraderError(f"{self.checkpoint} could not be written: {error}.") from error
 
-    def draw(self, history: Any, title: str) -> None:
-        """Write the loss curve, as numbers and as a picture."""
+    def draw(self, history: Any, title: str, curves: Sequence[Curve] = (LOSS,)) -> None:
+        """Write what was measured, as numbers and as a picture."""
         write_whole(self.folder / "history.json", json.dumps(asdict(history), indent=1) + "\n")
-        save_png(history.evaluations, self.curve, title)
+        save_png(history.evaluations, self.curve, title, curves)
 
     def settings(self) -> Settings:
         """Raises `UsageError` where this is no run."""
@@ -101,7 +135,10 @@ class Run:
             training = entries["training"]
             if training is not None:
                 training = TrainingSettings(**{**training, "corpus": Corpus(**training["corpus"])})
-            return Settings(ModelSettings(**entries["model"]), training)
+            finetuning = entries.get("finetuning")
+            if finetuning is not None:
+                finetuning = Finetuning(**finetuning)
+            return Settings(ModelSettings(**entries["model"]), training, finetuning)
         except FileNotFoundError as error:
             raise UsageError(f"{self.folder} is not a run: it has no settings.json. {_known_runs()}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -152,6 +189,36 @@ def build_model(parts: Parts, settings: ModelSettings) -> Any:
     except (ValueError, TypeError) as error:
         raise UsageError(f"There is no such model: {error}.") from error
     return parts.gpt.GPTModel(config, settings.tie_weights)
+
+
+def build_network(parts: Parts, settings: Settings) -> Any:
+    """What a run's checkpoint holds the weights of: a GPT, one with adapters, or a classifier.
+
+    A fine-tuned one wants exercises beyond the first fifteen: `needed_by` names them.
+    """
+    network = build_model(parts, settings.model)
+    finetuning = settings.finetuning
+    if finetuning and finetuning.task == CLASSIFY:
+        network = parts.module("ex15_classify").ClassifierGPT(network, len(finetuning.labels))
+    if finetuning and finetuning.lora:
+        parts.module("ex17_lora").replace_linear_with_lora(network, **finetuning.lora)
+    return network
+
+
+def load_network(parts: Parts, run: Run, settings: Settings) -> Any:
+    """A run's network with its weights, adapters merged. Raises `UsageError`."""
+    network = build_network(parts, settings)
+    run.load(parts, network)
+    if settings.finetuning and settings.finetuning.lora:
+        parts.module("ex17_lora").merge_lora(network)
+    return network
+
+
+def needed_by(settings: Settings) -> tuple[str, ...]:
+    """The exercises that a run's network needs beyond those of every script."""
+    finetuning = settings.finetuning
+    needed = ["ex15_classify"] if finetuning and finetuning.task == CLASSIFY else []
+    return (*needed, *(["ex17_lora"] if finetuning and finetuning.lora else []))
 
 
 def shown(path: Path) -> str:

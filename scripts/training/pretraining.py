@@ -1,0 +1,195 @@
+"""Pretraining at the terminal: your data, model, optimizer and loop, from the text to the run."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from grader.errors import UsageError
+from grader.report.console import Page
+from scripts.inputs import vocabulary
+from scripts.inputs.corpora import Corpus, checksum, prompt_for, read_corpus
+from scripts.parts import Parts
+from scripts.training.loop import Loop, carry_out
+from scripts.training.runs import ModelSettings, Run, Settings, TrainingSettings, build_model, shown
+from scripts.training.view import LOSSES, Column
+from scripts.writing import Sampling, write
+
+COLUMNS = (Column("tokens", "tokens_seen", 10, ","), *LOSSES)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A text in tokens, ready to learn from. `guessing` is the loss of one who only knows how often each occurs."""
+
+    train: Any
+    val: Any
+    characters: int
+    tokens: int
+    guessing: float
+
+
+def load_data(parts: Parts, tokenizer: Any, text: str, context_length: int, batch_size: int) -> Data:
+    """Split the text, encode both parts, cut windows: those for training overlap by half.
+
+    Raises `UsageError` where the text is too short for a batch of training or a window of validation.
+    """
+    train_ids, val_ids = (tokenizer.encode(part) for part in parts.data.split_text_train_val(text))
+    stride = max(1, context_length // 2)
+    generator = torch.Generator()
+    train = parts.data.create_dataloader(train_ids, batch_size, context_length, stride, generator=generator)
+    val = parts.data.create_dataloader(val_ids, batch_size, context_length, context_length, False, False)
+    if not len(train) or not len(val):
+        raise UsageError(
+            f"The text has {len(train_ids)} tokens for training and {len(val_ids)} for validation: too few for"
+            f" a batch of {batch_size} windows of {context_length}. Take a longer text, or a smaller"
+            " --context-length or --batch-size."
+        )
+    ids = train_ids + val_ids
+    return Data(train, val, len(text), len(ids), entropy(ids))
+
+
+def entropy(ids: list[int]) -> float:
+    """The mean surprise in nats of one who knows how often each token occurs and nothing else.
+
+    Source: Shannon 1948, section 6.
+    """
+    counts = Counter(ids).values()
+    return -sum(count / len(ids) * math.log(count / len(ids)) for count in counts)
+
+
+def begin(
+    parts: Parts, chosen: Mapping[str, Any], run: Run, corpus: Corpus, page: Page, device: torch.device
+) -> bool:
+    """Begin a run.
+
+    Arguments
+        chosen  the options of `scripts.train`, under the names of its DEFAULTS
+        run     the folder to make
+    Returns
+        whether it came to its end; otherwise it was stopped, and saved
+    """
+    text = read_corpus(corpus, parts)
+    own = chosen["vocabulary"] == "own"
+    tokenizer = vocabulary.learned(parts, text, chosen["merges"]) if own else vocabulary.gpt2(parts)
+    context_length = chosen["context_length"]
+    data = load_data(parts, tokenizer, text, context_length, chosen["batch_size"])
+    an_epoch = parts.train.steps_per_epoch(len(data.train), chosen["accumulate"])
+    model = ModelSettings(
+        config={
+            "vocab_size": len(tokenizer.ranks) + len(tokenizer.special_tokens),
+            "context_length": context_length,
+            "emb_dim": chosen["emb_dim"],
+            "n_heads": chosen["heads"],
+            "n_layers": chosen["layers"],
+            "drop_rate": chosen["dropout"],
+            "qkv_bias": False,
+        },
+        tie_weights=not chosen["untied"],
+    )
+    training = TrainingSettings(
+        corpus=corpus,
+        text_sha256=checksum(text),
+        batch_size=chosen["batch_size"],
+        weight_decay=chosen["weight_decay"],
+        loop={
+            "num_epochs": chosen["epochs"],
+            "max_lr": chosen["lr"],
+            "min_lr": chosen["lr"] / 10,
+            "warmup_steps": chosen["warmup"],
+            "max_norm": chosen["max_norm"],
+            "accumulate": chosen["accumulate"],
+            "eval_every": chosen["eval_every"] or min(an_epoch, chosen["steps"] or an_epoch),
+            "eval_batches": chosen["eval_batches"],
+            "seed": chosen["seed"],
+        },
+        prompt=prompt_for(corpus, text) if chosen["prompt"] is None else chosen["prompt"],
+        sample_tokens=chosen["sample_tokens"],
+        threads=chosen["threads"],
+        temperature=chosen["temperature"],
+        top_k=chosen["top_k"],
+        steps=chosen["steps"],
+        dtype=chosen["dtype"],
+    )
+    return train(parts, Settings(model, training), data, tokenizer, run, page, device)
+
+
+def go_on(parts: Parts, run: Run, page: Page, device: torch.device) -> bool:
+    """Go on with a run where it was stopped, as if it had not been. Returns whether it came to its end.
+
+    Raises `UsageError` where there is nothing to go on with, or where its text has changed.
+    """
+    settings = run.settings()
+    if settings.training is None:
+        raise UsageError(f"{run.folder} is no training of `scripts.train` to go on with.")
+    text = read_corpus(settings.training.corpus, parts)
+    if checksum(text) != settings.training.text_sha256:
+        raise UsageError("The text has changed since this run began, so it cannot go on as if it had not.")
+    tokenizer = run.tokenizer(parts)
+    context_length = settings.model.config["context_length"]
+    data = load_data(parts, tokenizer, text, context_length, settings.training.batch_size)
+    return train(parts, settings, data, tokenizer, run, page, device, resumed=True)
+
+
+def train(
+    parts: Parts,
+    settings: Settings,
+    data: Data,
+    tokenizer: Any,
+    run: Run,
+    page: Page,
+    device: torch.device,
+    resumed: bool = False,
+) -> bool:
+    """Train, showing what happens, until the end or Ctrl-C. Returns whether it came to its end."""
+    training = settings.training
+    assert training is not None
+    torch.set_num_threads(training.threads)
+    torch.manual_seed(training.loop["seed"])
+    model = build_model(parts, settings.model).to(device)
+    groups = parts.optim.param_groups(model, training.weight_decay)
+    optimizer = parts.optim.AdamW(groups, lr=training.loop["max_lr"])
+    config = parts.train.TrainConfig(**training.loop)
+    history = parts.train.History()
+    if resumed:
+        history = history_from(parts, run.load(parts, model, optimizer))
+    else:
+        run.begin(settings, tokenizer)
+    size = parts.gpt.count_parameters(model)
+    page.line(f"Training the GPT of {parts.folder}/ on {training.corpus.title}: {data.characters:,} characters,")
+    page.line(f"{data.tokens:,} tokens. {size:,} parameters, on {device.type}, seed {config.seed}.")
+    page.line(f"{shown(run.folder)}/ keeps the run. Ctrl-C saves it.")
+    page.line()
+
+    def sample(model: Any) -> str:
+        # What is drawn depends on the seed and the epoch only, so a resumed run writes the same.
+        seed = config.seed + len(history.samples)
+        sampling = Sampling(training.sample_tokens, training.temperature, training.top_k, seed=seed)
+        return write(parts, model, tokenizer, training.prompt, sampling, stop_at_end=False)
+
+    def loop(history: Any, on_step: Any) -> None:
+        parts.train.train_model(model, data.train, data.val, optimizer, config, device, sample, on_step, history)
+
+    per_epoch = parts.train.steps_per_epoch(len(data.train), config.accumulate)
+    what = Loop(
+        loop,
+        per_epoch,
+        per_epoch * config.num_epochs,
+        title=f"{training.corpus.title}, {size:,} parameters",
+        columns=COLUMNS,
+        first_line=f"{data.guessing:>45.3f}  from token frequencies alone",
+        stop_after=training.steps,
+    )
+    return carry_out(page, run, what, history, lambda history: run.save(parts, model, optimizer, history))
+
+
+def history_from(parts: Parts, extra: dict[str, Any]) -> Any:
+    """The History that was saved beside a checkpoint."""
+    saved = extra["history"]
+    evaluations = [parts.train.Evaluation(**evaluation) for evaluation in saved["evaluations"]]
+    return parts.train.History(**{**saved, "evaluations": evaluations})
