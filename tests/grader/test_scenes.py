@@ -13,6 +13,7 @@ import pytest
 from grader.protocol.runs import Observation
 from grader.protocol.values import Array, Value
 from grader.report.scene import PANEL, BadPanel, Shades, Text, read_panels, save_png, shaded
+from tests.mini import ROOT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
