@@ -286,7 +286,7 @@ def test_dataset_of_the_lesson(subject, draw, observe):
                 {"win": 5, "cash": 9, "now": 2, "see": 7, "you": 3, "at": 8, "nine": 4}[w] for w in text.split()
             ]
 
-    given = [("win cash now", 1), ("", 0), ("see you at nine", 0), ("see you now at nine win", 1)]
+    given = [("win cash now", 1), ("", 0), ("see you at nine", 0), ("win win cash at nine", 1)]
     for room in (4, None):
         dataset = subject.SpamDataset(given, Words(), room, 0)
         observe(f"rows, max_length {room}", rows(dataset))
