@@ -48,7 +48,8 @@ def run(module: str, main: Callable[[list[str]], int]) -> int:
         code, message = _told(error)
     with suppress(OSError):
         sys.stdout.flush()
-        print(f"{module}: {message}", file=sys.stderr, flush=True)
+        if os.environ.get("RANK", "0") == "0":  # of several processes that torchrun started, the first one speaks
+            print(f"{module}: {message}", file=sys.stderr, flush=True)
     if code == INTERRUPTED:
         os._exit(code)  # as in the grader: nobody waits for threads after Ctrl-C
     return code

@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn, TypeVar
 
 from grader.errors import UsageError
 from grader.text import PYTHON
 
 Number = TypeVar("Number", int, float)
 FOLDERS = ("exercises", "solutions")
+# What may be said beside --resume.
+ALWAYS_ALLOWED = {"using", "device", "resume"}
+# What a fine-tuning does where nothing else is asked for.
+FINETUNING: dict[str, Any] = {
+    "data": None,
+    "encoding": "utf-8",
+    "base": None,
+    "epochs": 6,
+    "batch_size": 4,
+    "accumulate": 1,
+    "lr": 1e-3,
+    "warmup": 5,
+    "weight_decay": 0.1,
+    "max_norm": 1.0,
+    "eval_every": None,
+    "seed": 123,
+    "threads": 1,
+    "out": None,
+    "resume": None,
+    "using": "exercises",
+    "device": "auto",
+}
 
 
 class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}. `--help` lists what there is.")
+        refuse(message)
 
 
 def parser(script: str, description: str, usage: str = "[options]") -> Parser:
@@ -28,6 +50,11 @@ def parser(script: str, description: str, usage: str = "[options]") -> Parser:
     made.add_argument("--using", choices=FOLDERS, help="whose code: yours, or the reference (exercises)")
     made.add_argument("--device", help="auto, cpu, cuda or mps (auto)")
     return made
+
+
+def refuse(problem: str) -> NoReturn:
+    """Raise the `UsageError` for options that do not go together."""
+    raise UsageError(f"{problem}. `--help` lists what there is.")
 
 
 def flag(name: str) -> str:
@@ -63,6 +90,48 @@ def fraction(text: str) -> float:
 def share(text: str) -> float:
     """A number above 0, at most 1."""
     return _checked(float, text, lambda value: 0 < value <= 1, "a number above 0 and at most 1")
+
+
+def add_finetuning(made: argparse.ArgumentParser, defaults: Mapping[str, Any]) -> None:
+    """What every fine-tuning takes beside what is its own."""
+    loop = made.add_argument_group("the training")
+    for name, kind, meaning in (
+        ("epochs", positive, "how often it goes through the examples"),
+        ("batch_size", positive, "examples in a batch"),
+        ("accumulate", positive, "batches to an update"),
+        ("lr", above_zero, "the largest learning rate; it falls to a tenth of it"),
+        ("warmup", not_negative, "updates until it is reached"),
+        ("weight_decay", not_negative_number, "of the matrices"),
+        ("max_norm", above_zero, "where gradients are clipped"),
+        ("seed", not_negative, "of everything that is drawn"),
+        ("threads", positive, "with more, large models are quicker and no two runs equal to the bit"),
+    ):
+        loop.add_argument(flag(name), type=kind, metavar="N", help=f"{meaning} ({defaults[name]})")
+    loop.add_argument("--eval-every", type=positive, metavar="STEPS", help="evaluate so often (an epoch)")
+    runs = made.add_argument_group("the run")
+    what = "a run to begin from, or a GPT-2 folder (a small GPT, trained first)"
+    runs.add_argument("--from", dest="base", metavar="RUN", help=what)
+    runs.add_argument("--out", metavar="FOLDER", help="where to put it (a new folder in runs/)")
+    runs.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; it keeps its settings")
+
+
+def add_sampling(made: argparse.ArgumentParser, defaults: Mapping[str, Any]) -> None:
+    """How a text begins and how it goes on."""
+    made.add_argument("--prompt", help=f"how the text begins ({defaults['prompt']})")
+    made.add_argument("--new-tokens", type=positive, help=f"how many tokens at most ({defaults['new_tokens']})")
+    what = f"0: the likeliest token; above 1: wild ({defaults['temperature']:g})"
+    made.add_argument("--temperature", type=not_negative_number, help=what)
+    made.add_argument("--top-k", type=positive, help="choose among the k likeliest tokens (all)")
+    made.add_argument("--top-p", type=share, help="choose among those that make up this share (all)")
+    made.add_argument("--seed", type=not_negative, help="draw the same again (drawn anew, and shown)")
+
+
+def refuse_beside_resume(given: Collection[str]) -> None:
+    """A resumed run keeps its settings. Raises `UsageError` for an option that would change them."""
+    changed = sorted(set(given) - ALWAYS_ALLOWED)
+    if "resume" in given and changed:
+        option = "--from" if changed[0] == "base" else flag(changed[0])
+        raise UsageError(f"A resumed run keeps its settings: leave {option} out.")
 
 
 def _checked(kind: type[Number], text: str, allowed: Callable[[Number], bool], wanted: str) -> Number:

@@ -73,6 +73,11 @@ def load_parts(folder: str, script: str, *also: str) -> Parts:
     return Parts(folder, **modules)
 
 
+def is_done(folder: str, name: str) -> bool:
+    """Whether one exercise, with what it imports, is written in this folder."""
+    return first_open(ROOT / folder, name) is None
+
+
 def first_open(folder: Path, *also: str) -> str | None:
     """What is missing in the first exercise that is not complete, of all those needed; None if nothing is.
 

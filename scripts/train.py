@@ -2,7 +2,8 @@
 
 Without options it trains on the story in `data/` for about a minute, evaluates after each epoch, prints a sample,
 and leaves a folder in `runs/` with the checkpoint, the tokenizer and the loss curve. Ctrl-C saves; `--resume`
-goes on as if nothing had happened, to the bit on the same machine.
+goes on as if nothing had happened, to the bit on the same machine. `torchrun --nproc_per_node=2 -m scripts.train`
+shares every batch between two processes.
 """
 
 from __future__ import annotations
@@ -49,8 +50,6 @@ DEFAULTS: dict[str, Any] = {
     "using": "exercises",
     "device": "auto",
 }
-# What may be said beside --resume.
-ALWAYS_ALLOWED = {"using", "device", "resume"}
 
 
 def main(arguments: list[str]) -> int:
@@ -58,20 +57,20 @@ def main(arguments: list[str]) -> int:
     given = vars(_parser().parse_args(arguments))
     chosen = {**DEFAULTS, **given}
 
-    from grader.errors import UsageError
     from grader.report.console import Page
     from scripts.inputs.corpora import Corpus
     from scripts.parts import load_parts
-    from scripts.training import pretraining
+    from scripts.training import pretraining, processes
     from scripts.training.devices import choose_device
     from scripts.training.runs import Run, find_run, new_run, shown
 
-    changed = sorted(set(given) - ALWAYS_ALLOWED)
-    if "resume" in given and changed:
-        raise UsageError(f"A resumed run keeps its settings: leave --{changed[0].replace('_', '-')} out.")
-    parts = load_parts(chosen["using"], SCRIPT)
+    options.refuse_beside_resume(given)
+    processes.check_batch(chosen["batch_size"])
+    wants_scale = processes.started() > 1 or chosen["dtype"] is not None
+    parts = load_parts(chosen["using"], SCRIPT, *(["ex21_scale"] if wants_scale else []))
     page = Page()
-    device = choose_device(chosen["device"])
+    page.console.quiet = processes.rank() > 0
+    device = processes.own_device(choose_device(chosen["device"]))
     if "resume" in given:
         run = find_run(given["resume"])
         finished = pretraining.go_on(parts, run, page, device)
@@ -80,6 +79,8 @@ def main(arguments: list[str]) -> int:
         corpus = Corpus(chosen["corpus"], file, chosen["url"], chosen["sha256"])
         run = Run(Path(chosen["out"])) if chosen["out"] else new_run(corpus.title)
         finished = pretraining.begin(parts, chosen, run, corpus, page, device)
+    if processes.rank() > 0:
+        return 0
     if finished:
         page.line("Let it write:")
         print("  " + parts.command("scripts.generate", f'--checkpoint {shown(run.folder)} --prompt "…"'))
@@ -129,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         ("threads", options.positive, "with more, large models are quicker and no two runs equal to the bit"),
     ):
         loop.add_argument(options.flag(name), type=kind, metavar="N", help=_help(meaning, name))
+    what = "compute forward and loss in it, by your ex21 (float32)"
+    loop.add_argument("--dtype", choices=("float32", "bfloat16"), help=what)
     loop.add_argument("--steps", type=options.positive, metavar="N", help="end after so many updates (all epochs)")
     loop.add_argument("--eval-every", type=options.positive, metavar="STEPS", help="evaluate so often (an epoch)")
     sample = parser.add_argument_group("the sample after each epoch")

@@ -22,7 +22,9 @@ Keywords = dict[str, frozenset[str]]
 def read_keywords(root: Path) -> Keywords:
     """What the probes, the solutions and the scripts pass by name."""
     paths = [
-        path for pattern in ("tests/test_ex*.py", "solutions/*.py", "scripts/*.py") for path in root.glob(pattern)
+        path
+        for pattern in ("tests/test_ex*.py", "solutions/*.py", "scripts/**/*.py")
+        for path in root.glob(pattern)
     ]
     return keywords(path.read_text(encoding="utf-8") for path in paths)
 

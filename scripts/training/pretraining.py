@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,16 @@ from grader.errors import UsageError
 from grader.report.console import Page
 from scripts.inputs import vocabulary
 from scripts.inputs.corpora import Corpus, checksum, prompt_for, read_corpus
-from scripts.parts import Parts
+from scripts.parts import Parts, is_done
+from scripts.training import processes
 from scripts.training.loop import Loop, carry_out
 from scripts.training.runs import ModelSettings, Run, Settings, TrainingSettings, build_model, shown
+from scripts.training.speed import Pace, told
 from scripts.training.view import LOSSES, Column
 from scripts.writing import Sampling, write
 
+# What --dtype may name.
+DTYPES = {None: None, "float32": None, "bfloat16": torch.bfloat16}
 COLUMNS = (Column("tokens", "tokens_seen", 10, ","), *LOSSES)
 
 
@@ -156,13 +161,16 @@ def train(
     optimizer = parts.optim.AdamW(groups, lr=training.loop["max_lr"])
     config = parts.train.TrainConfig(**training.loop)
     history = parts.train.History()
+    first = processes.rank() == 0
     if resumed:
         history = history_from(parts, run.load(parts, model, optimizer))
-    else:
+    elif first:
         run.begin(settings, tokenizer)
     size = parts.gpt.count_parameters(model)
     page.line(f"Training the GPT of {parts.folder}/ on {training.corpus.title}: {data.characters:,} characters,")
-    page.line(f"{data.tokens:,} tokens. {size:,} parameters, on {device.type}, seed {config.seed}.")
+    page.line(
+        f"{data.tokens:,} tokens. {size:,} parameters, on {_place(device, training.dtype)}, seed {config.seed}."
+    )
     page.line(f"{shown(run.folder)}/ keeps the run. Ctrl-C saves it.")
     page.line()
 
@@ -170,11 +178,32 @@ def train(
         # What is drawn depends on the seed and the epoch only, so a resumed run writes the same.
         seed = config.seed + len(history.samples)
         sampling = Sampling(training.sample_tokens, training.temperature, training.top_k, seed=seed)
-        return write(parts, model, tokenizer, training.prompt, sampling, stop_at_end=False)
+        return write(parts, model, tokenizer, training.prompt, sampling, stop_at_end=False).text
+
+    pace = Pace(history)
+    dtype = DTYPES[training.dtype]
 
     def loop(history: Any, on_step: Any) -> None:
-        parts.train.train_model(model, data.train, data.val, optimizer, config, device, sample, on_step, history)
+        if training.steps is not None and history.step >= training.steps:
+            return
 
+        def timed(history: Any) -> None:
+            pace.step(history)
+            on_step(history)
+            pace.resume(history)
+
+        arguments = (model, data.train, data.val, optimizer, config)
+        if processes.started() == 1 and training.dtype is None:
+            parts.train.train_model(*arguments, device, sample, timed, history)
+            return
+        with processes.together(parts, device) as group:
+            scale = parts.module("ex21_scale")
+            with nullcontext() if first else processes.led(optimizer, training.steps, history.step):
+                scale.train_ddp(*arguments, group, device, dtype, sample, timed, history)
+
+    if not first:
+        loop(history, None)
+        return True
     per_epoch = parts.train.steps_per_epoch(len(data.train), config.accumulate)
     what = Loop(
         loop,
@@ -185,7 +214,16 @@ def train(
         first_line=f"{data.guessing:>45.3f}  from token frequencies alone",
         stop_after=training.steps,
     )
-    return carry_out(page, run, what, history, lambda history: run.save(parts, model, optimizer, history))
+    finished = carry_out(page, run, what, history, lambda history: run.save(parts, model, optimizer, history))
+    if pace.tokens and is_done(parts.folder, "ex21_scale"):
+        page.line(told(parts, model, pace, device, dtype or torch.float32, processes.started()))
+    return finished
+
+
+def _place(device: torch.device, dtype: str | None) -> str:
+    """Where and in what it is computed, in words."""
+    many = f" in {processes.started()} processes" if processes.started() > 1 else ""
+    return device.type + (f" in {dtype}" if dtype else "") + many
 
 
 def history_from(parts: Parts, extra: dict[str, Any]) -> Any:

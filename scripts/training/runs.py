@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ class Finetuning:
 
     task        one of TASKS
     base        the folder that it began from
-    data        the file with the examples, and `data_sha256` what its bytes have to hash to
+    data        the file with the examples; `data_sha256` is what its bytes have to hash to, `encoding` how messages
+                are written
     labels      of a classifier, in the order of its outputs
     max_length  how many tokens of an example count
     lora        rank and alpha of the adapters; None: all weights are trained
@@ -70,6 +71,7 @@ class Finetuning:
     threads: int
     loop: dict[str, Any]
     labels: list[str] = field(default_factory=list)
+    encoding: str = "utf-8"
     lora: dict[str, Any] | None = None
     mask_prompt: bool = False
     beta: float = 0.1
@@ -115,9 +117,16 @@ class Run:
             raise GraderError(f"{self.folder} cannot be written to: {error.strerror}.") from error
         write_whole(self.settings_file, json.dumps(asdict(settings), indent=1) + "\n")
 
-    def save(self, parts: Parts, model: Any, optimizer: Any = None, history: Any = None) -> None:
-        """Write the checkpoint, and with it how far the training is. Raises `GraderError`."""
-        extra = {} if history is None else {"history": asdict(history)}
+    def save(
+        self,
+        parts: Parts,
+        model: Any,
+        optimizer: Any = None,
+        history: Any = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the checkpoint, with how far the training is and what else is known. Raises `GraderError`."""
+        extra = {**(extra or {}), **({} if history is None else {"history": asdict(history)})}
         try:
             parts.weights.save_checkpoint(self.checkpoint, model, optimizer, extra)
         except OSError as error:
@@ -191,17 +200,20 @@ def build_model(parts: Parts, settings: ModelSettings) -> Any:
     return parts.gpt.GPTModel(config, settings.tie_weights)
 
 
-def build_network(parts: Parts, settings: Settings) -> Any:
+def build_network(parts: Parts, settings: Settings, model: Any = None) -> Any:
     """What a run's checkpoint holds the weights of: a GPT, one with adapters, or a classifier.
 
-    A fine-tuned one wants exercises beyond the first fifteen: `needed_by` names them.
+    It is built around `model`, or around a new GPT. A fine-tuned one wants exercises beyond the first fifteen:
+    `needed_by` names them.
     """
-    network = build_model(parts, settings.model)
+    network = build_model(parts, settings.model) if model is None else model
     finetuning = settings.finetuning
     if finetuning and finetuning.task == CLASSIFY:
         network = parts.module("ex15_classify").ClassifierGPT(network, len(finetuning.labels))
     if finetuning and finetuning.lora:
-        parts.module("ex17_lora").replace_linear_with_lora(network, **finetuning.lora)
+        parts.module("ex17_lora").replace_linear_with_lora(
+            network, finetuning.lora["rank"], finetuning.lora["alpha"]
+        )
     return network
 
 

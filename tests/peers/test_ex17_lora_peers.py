@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
+import peft
 import pytest
 import torch
 from torch import Tensor, nn
@@ -236,3 +237,31 @@ def test_one_step_is_the_projection_of_a_full_step() -> None:
         gradient = layers[name].weight.grad  # (out, in)
         expected = -rate * (alpha / rank) ** 2 * gradient @ a @ a.T
         torch.testing.assert_close(changed[name].weight - before[name], expected, atol=1e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("rank", "alpha"), [(1, 2.0), (4, 16.0), (8, 8.0)])
+def test_peft_computes_and_merges_the_same(rank: int, alpha: float) -> None:
+    """peft's A and B are transposed: it has them as the weights of linear layers."""
+    torch.manual_seed(rank)
+    plain = nn.Sequential(nn.Linear(12, 20), nn.Tanh(), nn.Sequential(nn.Linear(20, 7, bias=False)))
+    mine, theirs = copy.deepcopy(plain), copy.deepcopy(plain)
+    assert ours.replace_linear_with_lora(mine, rank, alpha) == 2
+    randomise(mine, seed=rank)
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=["0", "2.0"], lora_dropout=0.0)
+    theirs = peft.get_peft_model(theirs, config)
+    named = dict(theirs.named_parameters())
+    state = ours.lora_state_dict(mine)
+    with torch.no_grad():
+        for place in ("0", "2.0"):
+            for letter in "AB":
+                weight = named[f"base_model.model.{place}.lora_{letter}.default.weight"]
+                weight.copy_(state[f"{place}.lora.{letter}"].T)
+    assert ours.count_trainable(mine) == theirs.get_nb_trainable_parameters()
+    x = torch.randn(5, 3, 12, generator=torch.Generator().manual_seed(9))
+    torch.testing.assert_close(mine(x), theirs(x), atol=1e-6, rtol=1e-5)
+    assert not torch.allclose(mine(x), plain(x), atol=1e-3)
+    ours.merge_lora(mine)
+    merged = theirs.merge_and_unload()
+    torch.testing.assert_close(mine(x), merged(x), atol=1e-6, rtol=1e-5)
+    for mine_weight, their_weight in zip(mine.parameters(), merged.parameters(), strict=True):
+        torch.testing.assert_close(mine_weight, their_weight, atol=1e-6, rtol=1e-5)

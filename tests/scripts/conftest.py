@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
+from grader.report.console import Page
 from scripts import entry
+from scripts.inputs.corpora import Corpus
 from scripts.parts import Parts, load_parts
+from scripts.train import DEFAULTS
+from scripts.training import pretraining
+from scripts.training.runs import Run
 
 SMALL = ("--layers", "1", "--heads", "2", "--emb-dim", "32", "--context-length", "16", "--merges", "100")
 
@@ -47,6 +53,23 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 @pytest.fixture(scope="session")
 def parts() -> Parts:
     return load_parts("solutions", "scripts.train")
+
+
+def pretrained(parts: Parts, folder: Path, corpus: Corpus, **chosen: int) -> Path:
+    """A run of `scripts.train` with these options, made without showing anything."""
+    run = Run(folder / "run")
+    page = Page()
+    page.console.quiet = True
+    options = {**DEFAULTS, "sample_tokens": 1, **chosen}
+    assert pretraining.begin(parts, options, run, corpus, page, torch.device("cpu"))
+    return run.folder
+
+
+@pytest.fixture(scope="session")
+def base(parts: Parts, text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run to fine-tune from: hardly trained, with room for an instruction and its answer."""
+    sizes = {"layers": 2, "heads": 2, "emb_dim": 16, "context_length": 256, "merges": 60, "batch_size": 2}
+    return pretrained(parts, tmp_path_factory.mktemp("base"), Corpus(file=str(text_file)), epochs=1, **sizes)
 
 
 @pytest.fixture(scope="session")
