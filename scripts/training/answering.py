@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader
-
-from grader.errors import UsageError
 from grader.report.console import Page
 from grader.text import shorten
 from scripts.inputs.instructions import INSTRUCTIONS, read_instructions
 from scripts.parts import Parts
 from scripts.training.base import Base
 from scripts.training.finetuning import Job, Kind, Plan, work
+from scripts.training.halves import Entry, counted, fitting, loaders, split
 from scripts.training.loop import Loop
 from scripts.training.runs import INSTRUCT, shown
 from scripts.training.view import LOSSES, Column
 from scripts.writing import Sampling, write
 
-Entry = dict[str, str]
 EXERCISE = "ex16_instruct"
 NEEDS = ("ex15_classify", EXERCISE)
-# The share of the entries to look at meanwhile, and not to learn from.
-HELD_OUT = 0.1
 EXAMPLES = 4
 ANSWER = Sampling(new_tokens=40, temperature=0.0)
 COLUMNS = (Column("tokens", "tokens_seen", 10, ","), *LOSSES)
@@ -41,35 +34,14 @@ def read(path: Path, encoding: str) -> list[Entry]:
 def plan(parts: Parts, base: Base, entries: list[Entry], chosen: Mapping[str, Any]) -> Plan:
     """As many tokens count as the context has room for."""
     context_length = base.settings.config["context_length"]
-    short = fitting(parts, base.tokenizer, entries, context_length)
+    short = fitting(entries, lengths(parts, base.tokenizer, entries), context_length)
     return Plan(context_length, len(split(short, chosen["seed"])[0]))
 
 
-def fitting(parts: Parts, tokenizer: Any, entries: list[Entry], max_length: int) -> list[Entry]:
-    """Those that fit with their whole answer: of one that is cut, the model would learn never to stop.
-
-    Raises `UsageError` where not even a few are left.
-    """
+def lengths(parts: Parts, tokenizer: Any, entries: list[Entry]) -> list[int]:
+    """How many places each entry takes: all its tokens are inputs, and its end of text is a target only."""
     encoded = parts.module(EXERCISE).InstructionDataset(entries, tokenizer)
-    short = [entry for entry, (ids, _) in zip(entries, encoded, strict=True) if len(ids) <= max_length]
-    return enough(short, entries, max_length)
-
-
-def enough(short: list[Entry], entries: list[Entry], max_length: int) -> list[Entry]:
-    """`short` itself. Raises `UsageError` where there are too few to learn from and to look at."""
-    if len(short) < 1 / HELD_OUT:
-        raise UsageError(
-            f"Of {len(entries)} entries {len(short)} fit into the model's context of {max_length} tokens: too few."
-            " Begin --from a model with a longer context, or take shorter entries."
-        )
-    return short
-
-
-def split(entries: list[Entry], seed: int) -> tuple[list[Entry], list[Entry]]:
-    """Those to learn from, and those that are held out."""
-    mixed = random.Random(seed).sample(entries, len(entries))
-    count = round(len(mixed) * HELD_OUT)
-    return mixed[count:], mixed[:count]
+    return [len(encoded[number][0]) for number in range(len(entries))]
 
 
 def history(parts: Parts, saved: dict[str, Any]) -> Any:
@@ -81,27 +53,18 @@ def history(parts: Parts, saved: dict[str, Any]) -> Any:
 def train(page: Page, job: Job, entries: list[Entry]) -> bool:
     """From the entries to the table of answers. Returns whether it came to its end."""
     instruct, how, config = job.parts.module(EXERCISE), job.how, job.config
-    short = fitting(job.parts, job.tokenizer, entries, how.max_length)
-    parts_of = split(short, config.seed)
+    short = fitting(entries, lengths(job.parts, job.tokenizer, entries), how.max_length)
+    halves = split(short, config.seed)
     collate = partial(
         instruct.collate, pad_token_id=job.end, max_length=how.max_length, mask_prompt=how.mask_prompt
     )
-    train_loader, val_loader = (
-        DataLoader(
-            instruct.InstructionDataset(part, job.tokenizer),
-            how.batch_size,
-            shuffle=part is parts_of[0],
-            collate_fn=collate,
-            generator=torch.Generator(),
-        )
-        for part in parts_of
+    train_loader, val_loader = loaders(
+        halves, lambda half: instruct.InstructionDataset(half, job.tokenizer), how.batch_size, collate
     )
-    held_out = parts_of[1][:EXAMPLES]
+    held_out = halves[1][:EXAMPLES]
     if "before" not in job.extra:
         job.extra["before"] = [answer(job, entry) for entry in held_out]
-    left_out = f" {len(entries) - len(short)} are too long for the context." if len(short) < len(entries) else ""
-    page.line(f"{shown(Path(how.data))}: {len(entries)} entries.{left_out}")
-    page.line(f"{len(parts_of[0])} to learn from, {len(parts_of[1])} held out.")
+    page.line(f"{shown(Path(how.data))}: {counted(entries, short, halves)}")
 
     def sample(model: Any) -> str:
         return f"{held_out[0]['instruction']} {held_out[0]['input']} → {answer(job, held_out[0])}"

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from grader.report.console import Page
 from grader.text import shorten
 from scripts.inputs.instructions import PREFERENCES, read_preferences
 from scripts.parts import Parts
-from scripts.training.answering import Entry, enough, split
 from scripts.training.base import Base, load_base
 from scripts.training.curves import Curve
 from scripts.training.finetuning import Job, Kind, Plan, work
+from scripts.training.halves import Entry, counted, fitting, loaders, split
 from scripts.training.loop import Loop
 from scripts.training.runs import PREFER, shown
 from scripts.training.view import LOSSES, Column
@@ -46,19 +45,15 @@ def read(path: Path, encoding: str) -> list[Entry]:
 def plan(parts: Parts, base: Base, entries: list[Entry], chosen: Mapping[str, Any]) -> Plan:
     """As many tokens count as the context has room for."""
     context_length = base.settings.config["context_length"]
-    short = fitting(parts, base.tokenizer, entries, context_length)
+    short = fitting(entries, lengths(parts, base.tokenizer, entries), context_length)
     return Plan(context_length, len(split(short, chosen["seed"])[0]))
 
 
-def fitting(parts: Parts, tokenizer: Any, entries: list[Entry], max_length: int) -> list[Entry]:
-    """Those whose answers both fit whole, each with the end of text. Raises `UsageError` where few are left."""
+def lengths(parts: Parts, tokenizer: Any, entries: list[Entry]) -> list[int]:
+    """How many places each pair takes: its prompt, the longer answer, and the end of text."""
     pairs = parts.module(EXERCISE).PreferenceDataset(entries, tokenizer)
-    short = [
-        entry
-        for entry, (prompt, chosen, rejected) in zip(entries, pairs, strict=True)
-        if len(prompt) + max(len(chosen), len(rejected)) < max_length
-    ]
-    return enough(short, entries, max_length)
+    every = (pairs[number] for number in range(len(entries)))
+    return [len(prompt) + max(len(chosen), len(rejected)) + 1 for prompt, chosen, rejected in every]
 
 
 def history(parts: Parts, saved: dict[str, Any]) -> Any:
@@ -72,20 +67,13 @@ def train(page: Page, job: Job, entries: list[Entry]) -> bool:
     """From the pairs to the table of what drifted apart. Returns whether it came to its end."""
     dpo, how, config = job.parts.module(EXERCISE), job.how, job.config
     reference = load_base(job.parts, how.base, page, job.device).model.to(job.device).requires_grad_(False)
-    short = fitting(job.parts, job.tokenizer, entries, how.max_length)
-    parts_of = split(short, config.seed)
+    short = fitting(entries, lengths(job.parts, job.tokenizer, entries), how.max_length)
+    halves = split(short, config.seed)
     collate = partial(dpo.collate_preferences, pad_token_id=job.end, max_length=how.max_length)
-    train_loader, val_loader = (
-        DataLoader(
-            dpo.PreferenceDataset(part, job.tokenizer),
-            how.batch_size,
-            shuffle=part is parts_of[0],
-            collate_fn=collate,
-            generator=torch.Generator(),
-        )
-        for part in parts_of
+    train_loader, val_loader = loaders(
+        halves, lambda half: dpo.PreferenceDataset(half, job.tokenizer), how.batch_size, collate
     )
-    held_out = parts_of[1][:EXAMPLES]
+    held_out = halves[1][:EXAMPLES]
 
     def rewards() -> list[tuple[float, float]]:
         pairs = dpo.PreferenceDataset(held_out, job.tokenizer)
@@ -97,9 +85,7 @@ def train(page: Page, job: Job, entries: list[Entry]) -> bool:
 
     if "before" not in job.extra:
         job.extra["before"] = rewards()
-    left_out = f" {len(entries) - len(short)} are too long for the context." if len(short) < len(entries) else ""
-    page.line(f"{shown(Path(how.data))}: {len(entries)} pairs of answers.{left_out}")
-    page.line(f"{len(parts_of[0])} to learn from, {len(parts_of[1])} held out. Beta is {how.beta:g}.")
+    page.line(f"{shown(Path(how.data))}: {counted(entries, short, halves)} Beta is {how.beta:g}.")
 
     def loop(history: Any, on_step: Any) -> None:
         arguments = (job.network, reference, train_loader, val_loader, job.optimizer, config, how.beta, job.device)

@@ -18,7 +18,15 @@ from scripts.inputs.corpora import Corpus, checksum, prompt_for, read_corpus
 from scripts.parts import Parts, is_done
 from scripts.training import processes
 from scripts.training.loop import Loop, carry_out
-from scripts.training.runs import ModelSettings, Run, Settings, TrainingSettings, build_model, shown
+from scripts.training.runs import (
+    ModelSettings,
+    Run,
+    Settings,
+    TrainingSettings,
+    build_model,
+    loop_settings,
+    shown,
+)
 from scripts.training.speed import Pace, told
 from scripts.training.view import LOSSES, Column
 from scripts.writing import Sampling, write
@@ -102,17 +110,7 @@ def begin(
         text_sha256=checksum(text),
         batch_size=chosen["batch_size"],
         weight_decay=chosen["weight_decay"],
-        loop={
-            "num_epochs": chosen["epochs"],
-            "max_lr": chosen["lr"],
-            "min_lr": chosen["lr"] / 10,
-            "warmup_steps": chosen["warmup"],
-            "max_norm": chosen["max_norm"],
-            "accumulate": chosen["accumulate"],
-            "eval_every": chosen["eval_every"] or min(an_epoch, chosen["steps"] or an_epoch),
-            "eval_batches": chosen["eval_batches"],
-            "seed": chosen["seed"],
-        },
+        loop=loop_settings(chosen, min(an_epoch, chosen["steps"] or an_epoch), chosen["eval_batches"]),
         prompt=prompt_for(corpus, text) if chosen["prompt"] is None else chosen["prompt"],
         sample_tokens=chosen["sample_tokens"],
         threads=chosen["threads"],

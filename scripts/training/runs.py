@@ -171,6 +171,21 @@ class Run:
         return extra
 
 
+def loop_settings(chosen: Mapping[str, Any], eval_every: int, eval_batches: int | None = None) -> dict[str, Any]:
+    """The fields of a TrainConfig, from a script's options. `eval_every` is for where they do not say."""
+    return {
+        "num_epochs": chosen["epochs"],
+        "max_lr": chosen["lr"],
+        "min_lr": chosen["lr"] / 10,
+        "warmup_steps": chosen["warmup"],
+        "max_norm": chosen["max_norm"],
+        "accumulate": chosen["accumulate"],
+        "eval_every": chosen["eval_every"] or eval_every,
+        "eval_batches": eval_batches,
+        "seed": chosen["seed"],
+    }
+
+
 def new_run(name: str) -> Run:
     """A run in `runs/`, named after the time and what it is about; a number follows where that is taken."""
     base = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{name}"
