@@ -23,12 +23,13 @@ All three parts get the length of the longest training text, which is why the sp
 validation and test you learn nothing, not even how long a text can be. What is longer is cut at its end. Where the
 longest text does not fit into the model's context, its context_length is the max_length to hand over.
 
-    max_length 4, pad token 0          row             length
+    max_length 4, pad token 0
 
-    "win cash now"     5 9 2           5  9  2  0      3
-    ""                                 0  0  0  0      1
-    "see you at nine"  7 3 8 4         7  3  8  4      4
-    "win win win cash now now"         5  5  5  9      4
+    text                    ids            row             length
+    "win cash now"          5 9 2          5  9  2  0      3
+    ""                                     0  0  0  0      1
+    "see you at nine"       7 3 8 4        7  3  8  4      4
+    "win win cash at nine"  5 5 9 8 4      5  5  9  8      4
 
 An empty text has no token that could be read, so a single pad token stands in for it and counts: its length is 1.
 
