@@ -33,6 +33,7 @@ def test_every_mistake_is_seen_and_told_apart(name: str, processes: Launcher) ->
     assert [row for row in rows if not row.good] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_equivalent_passes(name: str, processes: Launcher) -> None:
     assert run_equivalents(Bench(EXERCISES[name], SEED, Processes(processes))) == {}
