@@ -15,6 +15,7 @@ from scripts.training.base import Base
 from scripts.training.finetuning import Job, Kind, Plan, work
 from scripts.training.halves import Entry, counted, fitting, loaders, split
 from scripts.training.loop import Loop
+from scripts.training.pretraining import history_from
 from scripts.training.runs import INSTRUCT, shown
 from scripts.training.view import LOSSES, Column
 from scripts.writing import Sampling, write
@@ -42,12 +43,6 @@ def lengths(parts: Parts, tokenizer: Any, entries: list[Entry]) -> list[int]:
     """How many places each entry takes: all its tokens are inputs, and its end of text is a target only."""
     encoded = parts.module(EXERCISE).InstructionDataset(entries, tokenizer)
     return [len(encoded[number][0]) for number in range(len(entries))]
-
-
-def history(parts: Parts, saved: dict[str, Any]) -> Any:
-    """A new history, or the one that was saved."""
-    evaluations = [parts.train.Evaluation(**evaluation) for evaluation in saved.get("evaluations", [])]
-    return parts.train.History(**{**saved, "evaluations": evaluations})
 
 
 def train(page: Page, job: Job, entries: list[Entry]) -> bool:
@@ -83,17 +78,13 @@ def train(page: Page, job: Job, entries: list[Entry]) -> bool:
 
 
 def answer(job: Job, entry: Entry) -> str:
-    """What the network answers, taking the likeliest token each time."""
-    return respond(job.parts, job.network, job.tokenizer, entry, ANSWER)
-
-
-def respond(parts: Parts, model: Any, tokenizer: Any, entry: Mapping[str, str], sampling: Sampling) -> str:
-    """The answer of a model to an instruction, without what was asked."""
-    instruct = parts.module(EXERCISE)
+    """What the network answers, taking the likeliest token each time; without what was asked."""
+    instruct = job.parts.module(EXERCISE)
     prompt = instruct.format_prompt(entry)
-    text = write(parts, model, tokenizer, prompt + instruct.RESPONSE_HEADING, sampling, stop_at_end=True).text
-    answer: str = instruct.extract_response(text, prompt)
-    return answer
+    begun = prompt + instruct.RESPONSE_HEADING
+    text = write(job.parts, job.network, job.tokenizer, begun, ANSWER, stop_at_end=True).text
+    said: str = instruct.extract_response(text, prompt)
+    return said
 
 
 def show_answers(
@@ -109,5 +100,5 @@ def show_answers(
 
 
 ANSWERING = Kind(
-    INSTRUCT, NEEDS, INSTRUCTIONS, read, plan, history, train, next=("scripts.generate", '--instruction "…"')
+    INSTRUCT, NEEDS, INSTRUCTIONS, read, plan, history_from, train, next=("scripts.generate", '--instruction "…"')
 )

@@ -161,7 +161,7 @@ def train(
     history = parts.train.History()
     first = processes.rank() == 0
     if resumed:
-        history = history_from(parts, run.load(parts, model, optimizer))
+        history = history_from(parts, run.load(parts, model, optimizer)["history"])
     elif first:
         run.begin(settings, tokenizer)
     size = parts.gpt.count_parameters(model)
@@ -224,8 +224,7 @@ def _place(device: torch.device, dtype: str | None) -> str:
     return device.type + (f" in {dtype}" if dtype else "") + many
 
 
-def history_from(parts: Parts, extra: dict[str, Any]) -> Any:
-    """The History that was saved beside a checkpoint."""
-    saved = extra["history"]
-    evaluations = [parts.train.Evaluation(**evaluation) for evaluation in saved["evaluations"]]
+def history_from(parts: Parts, saved: dict[str, Any]) -> Any:
+    """The History that was saved beside a checkpoint; from {} a new one."""
+    evaluations = [parts.train.Evaluation(**evaluation) for evaluation in saved.get("evaluations", [])]
     return parts.train.History(**{**saved, "evaluations": evaluations})
