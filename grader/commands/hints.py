@@ -8,7 +8,6 @@ from pathlib import Path
 from grader.course.catalogue import Course, choose, exercise_ids
 from grader.course.exercise import Exercise
 from grader.course.outline import outline
-from grader.course.tutor_file import HINTS_PER_FUNCTION
 from grader.errors import UsageError
 from grader.judge.results import Status
 from grader.learner.contract import lacking
@@ -32,15 +31,21 @@ def list_lines(course: Course, store: Store) -> Iterator[tuple[str, str]]:
 
 
 def give_hint(root: Path, name: str | None, function: str | None, folder: Path, store: Store) -> list[str]:
-    """The next hint for a function; after the last one, the last one again."""
+    """The next hint for a function; after the last one, which is the solution, the last one again."""
     (exercise,) = choose(root, [name or _first_open(exercise_ids(root), store)])
     attempt = store.latest_graded().get(exercise.id) if folder == root / "exercises" else None
     wanted = _named_function(exercise, function) if function else _where_stuck(exercise, folder, attempt)
-    given = store.next_hint(exercise.id, wanted, HINTS_PER_FUNCTION)
+    count = len(exercise.hints[wanted])
+    given = store.next_hint(exercise.id, wanted, count)
     hint = exercise.hints[wanted][given - 1].split("\n")
-    lines = [f"{exercise.id}, {wanted}, hint {given} of {HINTS_PER_FUNCTION}:", "", *hint, ""]
-    more = "Again for the next one." if given < HINTS_PER_FUNCTION else "That was the last one for this function."
-    return [*lines, more]
+    return [f"{exercise.id}, {wanted}, hint {given} of {count}:", "", *hint, "", _what_follows(count - given)]
+
+
+def _what_follows(left: int) -> str:
+    """What one more call would give, so that nobody reads the solution who did not want to."""
+    if left == 0:
+        return "That was the last one for this function."
+    return "The next one is the whole solution." if left == 1 else "Again for the next one."
 
 
 def _first_open(ids: Sequence[str], store: Store) -> str:

@@ -17,7 +17,8 @@ from grader.course.exercise import Edit, Mistake
 from grader.course.outline import places_in_code, without_docstrings
 from grader.errors import UsageError
 
-HINTS_PER_FUNCTION = 3
+# Of a function to write; long ones have the larger number.
+FEWEST_HINTS, MOST_HINTS = 3, 4
 EXERCISE_FILE = "exercise.toml"
 # What begins with this in a hint is code.
 CODE_INDENT = " " * 4
@@ -28,8 +29,8 @@ FEWEST_MINUTES, MOST_MINUTES = 15, 60
 class Tutor:
     """What the folder of one exercise holds.
 
-    `hints` has three for each function to write. `forbidden` maps a function to the torch operations that it may
-    not call, and `*` to the packages that the exercise may not import.
+    `hints` has three or four for each function to write; the last is the whole solution. `forbidden` maps a
+    function to the torch operations that it may not call, and `*` to the packages that the exercise may not import.
     """
 
     title: str
@@ -116,8 +117,9 @@ class _File:
 
     def hints(self) -> tuple[str, ...]:
         given = self.table.get("hints")
-        if not isinstance(given, list) or len(given) != HINTS_PER_FUNCTION or not all(map(str.strip, given)):
-            raise self.error(f"it needs {HINTS_PER_FUNCTION} hints, as hints = [...]")
+        right = isinstance(given, list) and FEWEST_HINTS <= len(given) <= MOST_HINTS and all(map(str.strip, given))
+        if not right:
+            raise self.error(f"it needs {FEWEST_HINTS} or {MOST_HINTS} hints, as hints = [...]")
         return tuple(_with_blocks(hint) for hint in given)
 
     def forbidden(self) -> dict[str, tuple[str, ...]]:
