@@ -151,7 +151,7 @@ def hint(
         Path, typer.Option("--on", help="The folder of your files.", show_default="exercises")
     ] = EXERCISES,
 ) -> int:
-    """Give the next hint. There are three for every function; each call gives one more."""
+    """Give the next hint. Each call gives a little more, up to the solution, and says so before that."""
     from grader.commands import hints, opened
     from grader.report.console import Page
 
@@ -165,6 +165,8 @@ def hint(
 @app.command()
 def show(
     exercise: Annotated[str, typer.Argument(help="For instance ex06, or 6.")],
+    text: Annotated[str, typer.Argument(help="What it is about, for scenes that take a text.")] = "",
+    folder: Annotated[Path | None, typer.Option("--folder", help="A model to load, for ex14.")] = None,
     on: On = EXERCISES,
     seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="The seed of its inputs.")] = 17,
 ) -> int:
@@ -174,7 +176,9 @@ def show(
     from grader.report.console import Page
 
     with opened.opened_launcher(seed) as launcher:
-        return show_scene(ROOT, exercise, on.resolve(), seed, launcher, STATE / "scenes", Page())
+        read = None if folder is None else folder.resolve()
+        pictures = STATE / "scenes"
+        return show_scene(ROOT, exercise, text, read, on.resolve(), seed, launcher, pictures, Page())
 
 
 @app.command()

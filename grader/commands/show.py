@@ -3,34 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from grader.course.catalogue import choose, exercise_ids
 from grader.course.exercise import Exercise
+from grader.course.outline import follow_imports, outline
+from grader.course.scene import LOOK, Scene
 from grader.errors import GraderError, UsageError
 from grader.learner.contract import check_contract
-from grader.learner.submission import Unreadable, read_submission
-from grader.protocol.job import Job, Limits
+from grader.learner.submission import Submission, Unreadable, read_submission, read_text
+from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import Ending, SubjectRun
 from grader.report.console import Page, relative
-from grader.report.scene import BadPanel, read_panels, save_png, show
+from grader.report.scenes.panels import BadPanel, read_panels
+from grader.report.scenes.png import save_png
+from grader.report.scenes.terminal import show
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import run
 from grader.text import COMMAND, shorten
 
-SECONDS = 30.0
-LOOK = "look"
+# A scene that may take longer says so before it begins.
+LONG_SECONDS = 30.0
+# A GPT-2 that is read from a folder and copied into the learner's.
+MEMORY_FOR_A_FOLDER = 6 * 2**30
 
 
 def show_scene(
-    root: Path, name: str, folder: Path, seed: int, launcher: Launcher, pictures: Path, page: Page
+    root: Path,
+    name: str,
+    text: str,
+    read: Path | None,
+    folder: Path,
+    seed: int,
+    launcher: Launcher,
+    pictures: Path,
+    page: Page,
 ) -> int:
     """Show the scene of an exercise on the code in `folder`, and write its picture. Returns the exit code.
 
-    Raises `UsageError` for an exercise without a scene, and for a file that cannot be read.
+    `text` and `read`, a folder with a model, are for scenes that ask for them.
+
+    Raises `UsageError` for an exercise without a scene, for what its scene does not take, and for a file that
+    cannot be read.
     """
     (exercise,) = choose(root, [name])
-    found = run(launcher, _job(exercise, folder, seed))
+    scene = exercise.scene
+    if scene is None:
+        raise UsageError(f"{exercise.id} has no scene. There are: {', '.join(_with_scenes(root))}.")
+    _check_taken(exercise, scene, text, read, root)
+    if scene.seconds > LONG_SECONDS:
+        page.line("This takes about a minute.", "dim")
+    found = run(launcher, _job(exercise, scene, folder, seed, text, read))
     last = found.checks[-1]
     if last.check != LOOK or last.ending is not Ending.RETURNED:
         page.line(f"{exercise.id} does not get that far yet ({_why(found)}). `{COMMAND} check {exercise.id[:4]}`")
@@ -50,17 +74,60 @@ def show_scene(
     return 0
 
 
-def _job(exercise: Exercise, folder: Path, seed: int) -> Job:
-    scene = exercise.scene
-    if scene is None:
-        raise UsageError(f"{exercise.id} has no scene. There are: {', '.join(_with_scenes(exercise.root))}.")
+def _check_taken(exercise: Exercise, scene: Scene, text: str, read: Path | None, root: Path) -> None:
+    if text and "text" not in scene.takes:
+        raise UsageError(f"The scene of {exercise.id} takes no text. `{COMMAND} show {exercise.id[:4]}`")
+    if read is None:
+        return
+    if "folder" not in scene.takes:
+        raise UsageError(f"The scene of {exercise.id} takes no folder. `{COMMAND} show {exercise.id[:4]}`")
+    if not read.is_dir():
+        raise UsageError(f"There is no folder {read}.")
+    if root.is_relative_to(read):
+        raise UsageError(f"{read} is no folder with a model: this repository lies in it.")
+
+
+def _job(exercise: Exercise, scene: Scene, folder: Path, seed: int, text: str, read: Path | None) -> Job:
     try:
         submission = read_submission(folder, exercise.id)
         check_contract(submission, exercise)
     except Unreadable as problem:
         where = f"{relative(str(problem.path))}:{problem.line or 1}"
         raise UsageError(f"{where}: {problem}") from problem
-    return Job(exercise.id, submission.sources, scene, (LOOK,), seed, Limits(SECONDS), exercise.asked)
+    given = {"text": text}
+    if "story" in scene.takes:
+        given["story"] = (exercise.root / "data" / "story.txt").read_text(encoding="utf-8")
+    return Job(
+        exercise.id,
+        _with_needs(submission, scene, folder, exercise.root),
+        scene.source,
+        (LOOK,),
+        seed,
+        Limits(scene.seconds) if read is None else Limits(scene.seconds, memory=MEMORY_FOR_A_FOLDER),
+        exercise.asked,
+        given=given,
+        folder=None if read is None else str(read),
+    )
+
+
+def _with_needs(submission: Submission, scene: Scene, folder: Path, root: Path) -> dict[str, Source]:
+    """The learner's files, and what the scene needs beside them: theirs where it is written, or the reference's."""
+    sources = dict(submission.sources)
+    for name in scene.needs:
+        sources = {**follow_imports(name, partial(_finished, folder, root)), **sources}
+    return sources
+
+
+def _finished(folder: Path, root: Path, name: str) -> Source | None:
+    path = folder / f"{name}.py"
+    try:
+        text = read_text(path)
+        if not outline(text).stubs():
+            return Source(str(path), text)
+    except (Unreadable, SyntaxError, ValueError):
+        pass
+    reference = root / "solutions" / f"{name}.py"
+    return Source(str(reference), reference.read_text(encoding="utf-8")) if reference.exists() else None
 
 
 def _with_scenes(root: Path) -> Sequence[str]:

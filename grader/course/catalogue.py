@@ -15,6 +15,7 @@ from pathlib import Path
 
 from grader.course.exercise import Check, Exercise
 from grader.course.outline import follow_imports, outline, parse
+from grader.course.scene import Scene, read_scene
 from grader.course.stubs import derive_stub
 from grader.course.tutor_file import read_tutor
 from grader.errors import UsageError
@@ -101,8 +102,16 @@ def _load(root: Path, name: str) -> Exercise:
         forbidden=tutor.forbidden,
         mistakes=tutor.mistakes,
         equivalents=tutor.equivalents,
-        scene=_read_if_there(root / "scenes" / f"{name}.py"),
+        scene=_scene(root / "scenes" / f"{name}.py"),
     )
+
+
+def _scene(path: Path) -> Scene | None:
+    source = _read_if_there(path)
+    try:
+        return None if source is None else read_scene(source)
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from error
 
 
 def _solution(folder: Path, exercise: str, name: str) -> Source | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.course.outline import Outline, outline
+from grader.course.scene import Scene
 from grader.protocol.job import Source
 
 
@@ -69,7 +70,7 @@ class Exercise:
     forbidden: dict[str, tuple[str, ...]]
     mistakes: tuple[Mistake, ...]
     equivalents: tuple[Edit, ...]
-    scene: Source | None = None
+    scene: Scene | None = None
 
     @property
     def file_name(self) -> str:

@@ -117,8 +117,9 @@ class _File:
 
     def hints(self) -> tuple[str, ...]:
         given = self.table.get("hints")
-        right = isinstance(given, list) and FEWEST_HINTS <= len(given) <= MOST_HINTS and all(map(str.strip, given))
-        if not right:
+        if not isinstance(given, list) or not all(isinstance(hint, str) and hint.strip() for hint in given):
+            raise self.error("it needs hints, as hints = [...]")
+        if not FEWEST_HINTS <= len(given) <= MOST_HINTS:
             raise self.error(f"it needs {FEWEST_HINTS} or {MOST_HINTS} hints, as hints = [...]")
         return tuple(_with_blocks(hint) for hint in given)
 

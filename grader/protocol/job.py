@@ -46,7 +46,8 @@ class Job:
     """Run `checks` of the probe file on the module `exercise` of a package made of `sources`.
 
     `asked` names, for each module, the functions and methods that it has to define: a stub stands in for what it
-    lacks. `forbidden_operations` maps a check to the torch operations that its subject may not call;
+    lacks. `given` holds further texts that a check may ask for by name, and `folder` is one that it may read, where
+    there is one. `forbidden_operations` maps a check to the torch operations that its subject may not call;
     `forbidden_packages` may not be imported by any of them.
     """
 
@@ -57,6 +58,8 @@ class Job:
     seed: int
     limits: Limits
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
+    folder: str | None = None
     forbidden_operations: dict[str, tuple[str, ...]] = field(default_factory=dict)
     forbidden_packages: tuple[str, ...] = ()
 
@@ -103,6 +106,8 @@ def _job(parts: dict[str, Any], sources: list[Source]) -> Job:
         seed=parts["seed"],
         limits=Limits(**parts["limits"]),
         asked={name: tuple(functions) for name, functions in parts["asked"].items()},
+        given=parts["given"],
+        folder=parts["folder"],
         forbidden_operations={name: tuple(ops) for name, ops in parts["forbidden_operations"].items()},
         forbidden_packages=tuple(parts["forbidden_packages"]),
     )

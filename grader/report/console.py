@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, ConsoleDimensions
@@ -48,6 +49,14 @@ class Page:
         for wrapped in Text(safe, style=style).wrap(self.console, self.console.width - indent) or [Text()]:
             wrapped.rstrip()
             self.console.print(Text(" " * indent) + wrapped, soft_wrap=True)
+
+    def row(self, cells: Sequence[str], styles: Sequence[str], indent: int = 0) -> None:
+        """Cells of one line in colours that set them apart; without colours a line stands between them."""
+        between = " " if self.console.color_system and not self.console.no_color else "|"
+        line = Text(" " * indent)
+        for number, (cell, style) in enumerate(zip(cells, styles, strict=True)):
+            line.append(between if number else "").append(encodable(printable(cell), self.console.encoding), style)
+        self.console.print(line, soft_wrap=True)
 
 
 def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, options: str) -> None:

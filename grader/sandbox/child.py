@@ -50,7 +50,8 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         guard = Guard(ROOT, scratch, files, exercises)
         if is_wanted(Layer.GUARD):
             guard.install()
-        confine(scratch, work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs))
+        readable = [Path(job.folder) for job in work.jobs if job.folder is not None]
+        confine(scratch, work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs), readable)
         once_confined()
         for number, job in enumerate(work.jobs):
             if number > 0:

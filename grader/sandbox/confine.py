@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from grader.protocol.job import Limits
@@ -29,8 +29,9 @@ SYSTEM_READABLE = (
 LAST_SECONDS = 2
 
 
-def confine(scratch: Path, limits: Limits, seconds: float) -> None:
-    """Limit this process, for good, to reading Python's libraries, to writing in `scratch`, and to `limits`.
+def confine(scratch: Path, limits: Limits, seconds: float, readable: Sequence[Path] = ()) -> None:
+    """Limit this process, for good, to reading Python's libraries and what is `readable` beside them, to writing in
+    `scratch`, and to `limits`.
 
     `seconds` is what it may take in all, on every processor.
     """
@@ -41,7 +42,7 @@ def confine(scratch: Path, limits: Limits, seconds: float) -> None:
     linux.gain_no_privileges()
     if is_wanted(Layer.LANDLOCK):
         with contextlib.suppress(OSError):
-            landlock.restrict(readable_folders(), [scratch, Path("/dev/null")])
+            landlock.restrict([*readable_folders(), *readable], [scratch, Path("/dev/null")])
     if is_wanted(Layer.SECCOMP):
         with contextlib.suppress(OSError):
             seccomp.restrict()

@@ -85,7 +85,7 @@ def run_check(
     start = perf_counter()
     try:
         with forbidding(operations):
-            probe(**_arguments(probe, subject, draw, observe, scratch))
+            probe(**_arguments(probe, job, subject, draw, observe, scratch))
     except BaseException as error:
         ending, failure = describe(error, files)
     seconds = perf_counter() - start
@@ -114,10 +114,13 @@ class Surroundings:
             os.environ.update(self.environment)
 
 
-def _arguments(probe: Probe, subject: ModuleType, draw: Draw, observe: Observe, scratch: Path) -> dict[str, object]:
+def _arguments(
+    probe: Probe, job: Job, subject: ModuleType, draw: Draw, observe: Observe, scratch: Path
+) -> dict[str, object]:
     """What the probe's parameters ask for, by name."""
     names = inspect.signature(probe).parameters
-    available: dict[str, object] = {"subject": subject, "draw": draw, "observe": observe}
+    available: dict[str, object] = {"subject": subject, "draw": draw, "observe": observe, **job.given}
+    available["folder"] = None if job.folder is None else Path(job.folder)
     if "tmp_path" in names:
         available["tmp_path"] = Path(tempfile.mkdtemp(dir=scratch))
     return {name: available[name] for name in names}

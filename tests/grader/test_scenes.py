@@ -9,12 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from grader.protocol.runs import Observation
 from grader.protocol.values import Array, Value
-from grader.report.scene import PANEL, BadPanel, Shades, Text, read_panels, save_png, shaded
+from grader.report.console import Page
+from grader.report.scenes.panels import PANEL, BadPanel, Bars, Curves, Maps, Panel, Shades, read_panels
+from grader.report.scenes.png import save_png
+from grader.report.scenes.terminal import PLOT_HEIGHT, barred, mapped, plotted, shaded, show
 from tests.mini import ROOT
 
+BARS: dict[Value, Value] = {
+    "kind": "bars", "title": "T", "note": "N", "labels": ["cat", "dog"], "names": ["p"], "values": [[0.75], [0.25]]
+}  # fmt: skip
+CURVES: dict[Value, Value] = {
+    "kind": "curves", "title": "T", "note": "N", "x": [0, 1, 2], "names": ["loss"], "values": [[100.0, 10.0, 1.0]],
+    "across": "step", "log": True,
+}  # fmt: skip
+MAPS: dict[Value, Value] = {
+    "kind": "maps", "title": "T", "note": "N", "names": ["0"],
+    "values": [[[0.9, 0.7, float("nan")], [0.1, 0.5, 0.6]]], "points": [[0, 0, 0], [1.2, 1.9, 1], [9, 9, 1]],
+}  # fmt: skip
+TOKENS: dict[Value, Value] = {
+    "kind": "tokens", "title": "T", "note": "N", "pieces": ["The", " bank", " of", "the", " river"],
+    "below": ["12", "7", "300", "9", "1024"],
+}  # fmt: skip
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -24,7 +43,7 @@ def shades(rows: tuple[str, ...], columns: tuple[str, ...], values: list[list[fl
     return {"kind": "shades", "title": "T", "note": "N", "rows": rows, "columns": columns, "values": array}
 
 
-def panels(*values: Value) -> list[Shades | Text]:
+def panels(*values: Value) -> list[Panel]:
     return read_panels([Observation(PANEL, value) for value in values])
 
 
@@ -45,11 +64,62 @@ def test_weights_are_shaded_and_labelled_and_0_is_blank() -> None:
         shades(("a",), ("a", "b"), [[1.0]]),
         shades(("a",) * 17, ("a",), [[1.0]] * 17),
         {**shades(("a",), ("a",), [[1.0]]), "values": 3},
+        {**BARS, "names": []},
+        {**BARS, "values": [[0.5], [0.5], [0.5]]},
+        {**BARS, "values": [["a"], ["b"]]},
+        {**CURVES, "x": [0, 2, 1]},
+        {**CURVES, "x": [0]},
+        {**CURVES, "names": ["a", "b"]},
+        {**MAPS, "points": [[1, 2]]},
+        {**MAPS, "names": ["a", "b", "c"], "values": [[[0.0] * 23]] * 3},
+        {**TOKENS, "below": ["1"]},
     ],
 )
 def test_what_is_no_panel_is_refused(value: Value) -> None:
     with pytest.raises(BadPanel):
         panels(value)
+
+
+def test_bars_are_as_long_as_their_weights() -> None:
+    (panel,) = panels(BARS)
+    assert isinstance(panel, Bars)
+    first, second = barred(panel)
+    assert first.startswith("cat   75 ") and second.startswith("dog   25 ")
+    assert first.count("█") == 65 and second.count("█") == 22
+
+
+def test_curves_are_drawn_from_end_to_end() -> None:
+    (panel,) = panels(CURVES)
+    assert isinstance(panel, Curves)
+    lines = list(plotted(panel))
+    assert lines[0].startswith("100 |*")
+    assert lines[PLOT_HEIGHT // 2][5 + 29 : 5 + 31] == "**"  # 10 is half way from 1 to 100
+    assert lines[PLOT_HEIGHT - 1].startswith("  1 |") and lines[PLOT_HEIGHT - 1].endswith("*")
+    assert lines[-1].strip() == "* loss" and "step" in lines[-2]
+    (panel,) = panels({**CURVES, "values": [[float("nan"), float("nan"), float("nan")]]})
+    assert isinstance(panel, Curves)
+    assert list(plotted(panel)) == ["no finite number to draw"]
+
+
+def test_maps_are_shaded_above_one_half_with_their_points_on_top() -> None:
+    (panel,) = panels(MAPS)
+    assert isinstance(panel, Maps)
+    assert [line.rstrip() for line in mapped(panel)] == ["0", "+---+", "|o░?|", "|  x|", "+---+"]
+
+
+def test_every_picture_shows_something(tmp_path: Path) -> None:
+    for number, panel in enumerate((BARS, CURVES, MAPS, shades(("a",), ("a", "b"), [[0.2, 0.8]]))):
+        path = tmp_path / f"{number}.png"
+        assert save_png(panels(panel), path)
+        assert len({tuple(pixel) for row in imread(path) for pixel in row}) > 5
+    assert not save_png(panels(TOKENS), tmp_path / "none.png")
+
+
+def test_tokens_stand_apart_and_wrap(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    show(Page(), panels(TOKENS))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:6] == ["  The| bank| of|the", "  12 |7    |300|9  ", "   river", "  1024  "]
 
 
 def test_odd_weights_are_shown_all_the_same(tmp_path: Path) -> None:
