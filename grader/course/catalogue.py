@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,13 @@ from pathlib import Path
 from grader.course.exercise import Check, Exercise
 from grader.course.outline import follow_imports, outline, parse
 from grader.course.scene import Scene, read_scene
-from grader.course.stubs import derive_stub
+from grader.course.stubs import derive_stub, optional_functions
 from grader.course.tutor_file import read_tutor
 from grader.errors import UsageError
 from grader.protocol.job import Source
+
+# In a file of probes, those of the fine print follow this line.
+FINE_PRINT = "# The fine print."
 
 
 def load(root: Path, ids: Sequence[str] | None = None) -> tuple[Exercise, ...]:
@@ -84,7 +87,7 @@ def _load(root: Path, name: str) -> Exercise:
     probes = _read(root / "tests" / f"test_{name}.py")
     try:
         solution_outline, stub = outline(solution.text), derive_stub(solution.text)
-        checks = read_checks(probes.text)
+        checks = read_checks(probes.text, optional_functions(solution.text))
     except SyntaxError as error:
         raise UsageError(f"{solution.path} or its probes cannot be read: {error}.") from error
     tutor = read_tutor(root / "tutor" / name, solution.text, outline(stub).stubs())
@@ -133,15 +136,20 @@ def _read(path: Path) -> Source:
         raise UsageError(f"{path} cannot be read: {error}.") from error
 
 
-def read_checks(probes: str) -> tuple[Check, ...]:
-    """The probes in a test file, in order."""
+def read_checks(probes: str, optional: Container[str] = ()) -> tuple[Check, ...]:
+    """The probes in a test file, in order. `optional` names the functions that may be left stubs."""
+    lines = probes.splitlines()
+    fine_print = lines.index(FINE_PRINT) + 1 if FINE_PRINT in lines else len(lines)
     functions = {node.name: node for node in parse(probes).body if isinstance(node, ast.FunctionDef)}
     checks = []
     for name, node in functions.items():
         if name.startswith("test_"):
             used = tuple(dict.fromkeys(_used(node, functions)))
             calls = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}.difference(used)
-            checks.append(Check(name, used[0] if used else "", used, tuple(sorted(calls))))
+            about = used[0] if used else ""
+            checks.append(
+                Check(name, about, used, tuple(sorted(calls)), node.lineno > fine_print, about in optional)
+            )
     return tuple(checks)
 
 

@@ -15,13 +15,16 @@ class Check:
     """One probe.
 
     `function` is what it is about, the first `subject.…` in it, and `uses` is all of them; `calls` are the other
-    attributes that it names, methods of the subject's among them.
+    attributes that it names, methods of the subject's among them. `fine_print` says which part of a docstring it
+    holds to its word. An `optional` one is about a function that may be left a stub.
     """
 
     name: str
     function: str
     uses: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    fine_print: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)

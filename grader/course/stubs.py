@@ -3,6 +3,8 @@
 A function keeps its signature and docstring; its body becomes `raise NotImplementedError`. What stays whole:
 module docstring, imports, constants, classes without methods, and functions whose `def` line ends in the
 comment `# given`. What is dropped: functions and classes that begin with an underscore, the solution's own.
+
+A `def` line that ends in `# optional` says that the exercise passes also without this function.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import ast
 from grader.course.outline import AnyFunction, body_after_docstring, is_super_init, parse
 
 GIVEN = "# given"
+OPTIONAL = "# optional"
 
 
 def derive_stub(solution: str) -> str:
@@ -30,6 +33,21 @@ def derive_stub(solution: str) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def optional_functions(solution: str) -> frozenset[str]:
+    """The functions of a solution that a learner may leave as they are. Raises SyntaxError."""
+    lines = solution.splitlines()
+    return frozenset(
+        node.name
+        for node in parse(solution).body
+        if isinstance(node, AnyFunction) and _ends_in(OPTIONAL, node, lines)
+    )
+
+
+def _ends_in(mark: str, node: AnyFunction, lines: list[str]) -> bool:
+    """Does a line of a function's head end in this comment?"""
+    return any(lines[number - 1].rstrip().endswith(mark) for number in range(node.lineno, node.body[0].lineno))
+
+
 def _private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
@@ -38,7 +56,7 @@ def _edit(node: ast.stmt, lines: list[str]) -> list[tuple[int, int, list[str]]]:
     assert isinstance(node, AnyFunction)
     if _private(node.name):
         return [_drop(node, lines)]
-    if any(lines[i - 1].rstrip().endswith(GIVEN) for i in range(node.lineno, node.body[0].lineno)):
+    if _ends_in(GIVEN, node, lines):
         return []
     statements = body_after_docstring(node)
     while statements and is_super_init(statements[0]):

@@ -42,7 +42,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The verdict on one check, and what the learner is told about it."""
+    """The verdict on one check, and what the learner is told about it.
+
+    `fine_print` says which part of a docstring it is about. An `optional` one may stay unfinished.
+    """
 
     name: str
     status: Status
@@ -51,6 +54,8 @@ class CheckResult:
     place: Place | None = None
     mistakes: tuple[str, ...] = ()
     difference: Difference | None = None
+    fine_print: bool = False
+    optional: bool = False
 
 
 class Judged(Protocol):
@@ -59,13 +64,21 @@ class Judged(Protocol):
     @property
     def status(self) -> Status: ...
 
+    @property
+    def optional(self) -> bool: ...
+
 
 JudgedT = TypeVar("JudgedT", bound=Judged)
 
 
+def is_done(check: Judged) -> bool:
+    """Has it passed, or may it be left?"""
+    return check.status is Status.PASSED or (check.optional and check.status is Status.UNFINISHED)
+
+
 def first_open(checks: Sequence[JudgedT]) -> JudgedT | None:
     """The check to look at first: the first that went wrong, else the first that is not done."""
-    undone = [check for check in checks if check.status is not Status.PASSED]
+    undone = [check for check in checks if not is_done(check)]
     wrong = [check for check in undone if check.status not in (Status.UNFINISHED, Status.BLOCKED)]
     return next(iter(wrong or undone), None)
 

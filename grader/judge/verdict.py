@@ -78,6 +78,10 @@ class Finding:
     trace: tuple[Place, ...] = ()
     cause: str = ""
 
+    @property
+    def optional(self) -> bool:
+        return self.check.optional
+
 
 def compare_runs(
     exercise: Exercise,
@@ -142,8 +146,11 @@ def result(
     `unstable` says that a second run saw something else.
     """
     check, place = finding.check, finding.place
+    plain = CheckResult(
+        check.name, finding.status, check.function, fine_print=check.fine_print, optional=check.optional
+    )
     if finding.status is Status.PASSED:
-        return CheckResult(check.name, Status.PASSED, check.function)
+        return plain
     message = (UNSTABLE if unstable else "") + _message(finding)
     if mistakes:
         words = [mistake.says for mistake in mistakes]
@@ -154,7 +161,7 @@ def result(
             words.append(f"({message})")
         message = "\n".join(words)
     names = tuple(mistake.name for mistake in mistakes)
-    return CheckResult(check.name, finding.status, check.function, message, place, names, _difference(finding))
+    return replace(plain, message=message, place=place, mistakes=names, difference=_difference(finding))
 
 
 def _difference(finding: Finding) -> Difference | None:

@@ -65,12 +65,14 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, o
     `options` are those with which a command grades the same again.
     """
     mark, style = MARKS.get(result.status, WRONG_MARK)
-    passed = sum(check.status is Status.PASSED for check in result.checks)
     if result.status is Status.PASSED:
+        passed = sum(check.status is Status.PASSED for check in result.checks)
         page.line(f"{mark} {result.id:<16} {passed} checks passed, {result.seconds:.1f} s", style)
+        for name in dict.fromkeys(check.function for check in result.checks if check.status is not Status.PASSED):
+            page.line(f"`{name}` is optional, and still to be written.", "dim", 2)
         _show_refused(page, result)
         return
-    done = f"; {passed} of {len(exercise.checks)} checks passed" if exercise else ""
+    done = f"; {_counted(result, exercise)}" if exercise else ""
     page.line(f"{mark} {result.id:<16} {WORDS[result.status]}{done}", style)
     first = result.first_open
     if result.message or first is None:
@@ -87,6 +89,17 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, o
         page.line("Your code printed:", "dim", 2)
         for line in result.output.strip().splitlines()[-PRINTED_LINES:]:
             page.line(shorten(line, page.console.width - 4), "dim", 4)
+
+
+def _counted(result: ExerciseResult, exercise: Exercise) -> str:
+    """How many checks passed, of the core and of the fine print."""
+    passed = {check.name for check in result.checks if check.status is Status.PASSED}
+    parts = []
+    for name, fine_print in (("core", False), ("fine print", True)):
+        checks = [check.name for check in exercise.checks if check.fine_print is fine_print]
+        if checks:
+            parts.append(f"{name} {len(passed.intersection(checks))} of {len(checks)}")
+    return ", ".join(parts) + " passed"
 
 
 def _show_refused(page: Page, result: ExerciseResult) -> None:
@@ -110,7 +123,7 @@ def _show_message(page: Page, message: str, place: Place | None) -> None:
 
 def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
     page.line()
-    page.line(title_of(check), "bold", 2)
+    page.line(title_of(check) + (" (fine print)" if check.fine_print else ""), "bold", 2)
     for paragraph in check.message.splitlines():
         page.line(paragraph, indent=2)
     if check.difference and (check.difference.expected or check.difference.actual):

@@ -47,6 +47,8 @@ def _check(check: CheckResult) -> dict[str, Any]:
         "name": check.name,
         "status": check.status.value,
         "function": check.function,
+        "fine_print": check.fine_print,
+        "optional": check.optional,
         "message": check.message,
         "file": check.place.file if check.place else None,
         "line": check.place.line if check.place else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from grader.judge.results import ExerciseResult, Report, Status
+from grader.judge.results import ExerciseResult, Report, Status, is_done
 from grader.text import printable
 
 ERRORS = (Status.CRASHED, Status.TIMEOUT, Status.LIMIT, Status.UNREADABLE, Status.RAISED, Status.GRADER_ERROR)
@@ -14,28 +14,32 @@ NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: Report) -> str:
-    """Whatever is not passed is a failure or an error; nothing is ever a skip.
+    """Whatever is not passed is a failure or an error; skipped is only what is optional and was not begun.
 
     Plain ASCII: redirected on a console of another encoding, the bytes still are what the first line says.
     """
     root = ElementTree.Element("testsuites", name="gpt-kata", tests=str(sum(map(_cases, report.exercises))))
     for result in report.exercises:
-        statuses = [check.status for check in result.checks] or [result.status]
+        statuses = [check.status for check in result.checks if not is_done(check)]
+        if not result.checks and result.status is not Status.PASSED:
+            statuses = [result.status]
         errors = sum(status in ERRORS for status in statuses)
-        failures = sum(status is not Status.PASSED for status in statuses) - errors
         suite = ElementTree.SubElement(
             root,
             "testsuite",
             name=result.id,
             tests=str(_cases(result)),
-            failures=str(failures),
+            failures=str(len(statuses) - errors),
             errors=str(errors),
+            skipped=str(sum(is_done(check) and check.status is not Status.PASSED for check in result.checks)),
             time=f"{result.seconds:.3f}",
         )
         for check in result.checks:
             case = ElementTree.SubElement(suite, "testcase", classname=result.id, name=check.name)
-            if check.status is not Status.PASSED:
+            if not is_done(check):
                 _problem(case, check.status, check.message)
+            elif check.status is not Status.PASSED:
+                ElementTree.SubElement(case, "skipped", message="optional")
         if not result.checks:
             case = ElementTree.SubElement(suite, "testcase", classname=result.id, name=result.id)
             if result.status is not Status.PASSED:

@@ -15,8 +15,9 @@ from grader.course.catalogue import load
 from grader.course.exercise import Exercise
 from grader.grading.restarts import LATER, TOTAL
 from grader.grading.session import Session
-from grader.judge.results import CheckResult, ExerciseResult, Status
+from grader.judge.results import CheckResult, ExerciseResult, Report, Status
 from grader.learner.history import Store
+from grader.report import junit
 from grader.supervisor import watch
 from grader.supervisor.launcher import Launcher
 from tests.mini import HINTS, ID, PROBES, SOLUTION, TITLE, with_body, write_exercise
@@ -480,3 +481,36 @@ def test_a_limit_costs_the_check_it_fell_in_however_slowly_results_are_read(
     monkeypatch.setattr(watch, "_read_frames", read_late)
     text = SOLUTION.replace("return x.sum(dim=-1)", f"{body}; import time; time.sleep(2); return x.sum(dim=-1)")
     assert [check.status for check in grade(text).checks] == [Status.PASSED, Status.LIMIT, Status.PASSED]
+
+
+def with_optional_total(repository: Path, subject_processes: Launcher) -> Callable[[str], ExerciseResult]:
+    """Grade a text where the function `total` is optional."""
+    write_exercise(repository, solution=SOLUTION.replace("def total(x):", "def total(x):  # optional"))
+    (exercise,) = load(repository)
+
+    def graded(text: str) -> ExerciseResult:
+        (repository / "exercises" / exercise.file_name).write_text(text)
+        return Session((exercise,), repository / "exercises", 17, subject_processes, None).grade(exercise)
+
+    return graded
+
+
+def test_an_optional_function_may_be_left_but_not_be_wrong(repository: Path, subject_processes: Launcher) -> None:
+    graded = with_optional_total(repository, subject_processes)
+    left = graded(SOLUTION.replace("return x.sum(dim=-1)", "raise NotImplementedError"))
+    assert left.status is Status.PASSED
+    assert [check.status for check in left.checks] == [Status.PASSED, Status.UNFINISHED, Status.PASSED]
+    assert "skipped" in junit.render(Report(17, "", {}, (left,), 1))
+    assert graded(SOLUTION.replace("return x.sum(dim=-1)", "return x.sum(dim=0)")).status is Status.WRONG
+    assert graded(SOLUTION).status is Status.PASSED
+    others_left = graded(with_body("raise NotImplementedError"))
+    assert others_left.status is Status.UNFINISHED
+
+
+def test_a_check_knows_its_part_of_the_docstring(repository: Path, subject_processes: Launcher) -> None:
+    write_exercise(repository, probes=PROBES.replace("def test_counter", "# The fine print.\n\n\ndef test_counter"))
+    (exercise,) = load(repository)
+    assert [check.fine_print for check in exercise.checks] == [False, False, True]
+    (repository / "exercises" / exercise.file_name).write_text(SOLUTION.replace("return self.count", "return 0"))
+    result = Session((exercise,), repository / "exercises", 17, subject_processes, None).grade(exercise)
+    assert [check.fine_print for check in result.checks] == [False, False, True]
