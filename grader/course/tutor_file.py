@@ -117,11 +117,10 @@ class _File:
 
     def hints(self) -> tuple[str, ...]:
         given = self.table.get("hints")
-        if not isinstance(given, list) or not all(isinstance(hint, str) and hint.strip() for hint in given):
-            raise self.error("it needs hints, as hints = [...]")
-        if not FEWEST_HINTS <= len(given) <= MOST_HINTS:
+        hints = given if isinstance(given, list) and all(isinstance(hint, str) for hint in given) else []
+        if not (FEWEST_HINTS <= len(hints) <= MOST_HINTS and all(map(str.strip, hints))):
             raise self.error(f"it needs {FEWEST_HINTS} or {MOST_HINTS} hints, as hints = [...]")
-        return tuple(_with_blocks(hint) for hint in given)
+        return tuple(_with_blocks(hint) for hint in hints)
 
     def forbidden(self) -> dict[str, tuple[str, ...]]:
         forbidden = self.table.get("forbidden", {})
