@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     model = model.to(device).eval()
     page = Page()
     size = parts.gpt.count_parameters(model)
-    page.line(f"GPT-2 in the GPT of {parts.folder}/: {size:,} parameters, on {device.type}.")
+    page.line(f"GPT-2 in {parts.owner}: {size:,} parameters, on {device.type}.")
     sampling = Sampling(chosen["new_tokens"], temperature=0.0)
     text = write(parts, model, tokenizer, chosen["prompt"], sampling, stop_at_end=True).text
     for line in text.split("\n"):

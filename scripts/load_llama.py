@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     model = model.to(device).eval()
     page = Page()
     size = parts.gpt.count_parameters(model)
-    page.line(f"A Llama in the LlamaModel of {parts.folder}/: {size:,} parameters, on {device.type}.")
+    page.line(f"A Llama in {parts.owner}: {size:,} parameters, on {device.type}.")
     seed = secrets.randbelow(100_000) if chosen["seed"] is None else chosen["seed"]
     sampling = Sampling(chosen["new_tokens"], chosen["temperature"], chosen["top_k"], chosen["top_p"], seed)
     written = write(parts, model, tokenizer, chosen["prompt"], sampling, stop_at_end=True, cached=True)

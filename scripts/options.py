@@ -11,7 +11,8 @@ from grader.errors import UsageError
 from grader.text import PYTHON
 
 Number = TypeVar("Number", int, float)
-FOLDERS = ("exercises", "solutions")
+MIXED = "mixed"
+FOLDERS = ("exercises", MIXED, "solutions")
 # What may be said beside --resume.
 ALWAYS_ALLOWED = {"using", "device", "resume"}
 # What a fine-tuning does where nothing else is asked for.
@@ -47,7 +48,8 @@ def parser(script: str, description: str, usage: str = "[options]") -> Parser:
     """A parser whose result holds only what was given, with the options that every script has."""
     command = f"{PYTHON} -m {script}"
     made = Parser(usage=f"{command} {usage}", description=description, argument_default=argparse.SUPPRESS)
-    made.add_argument("--using", choices=FOLDERS, help="whose code: yours, or the reference (exercises)")
+    whose = "whose code: yours, the reference's, or mixed: yours where it has passed (exercises)"
+    made.add_argument("--using", choices=FOLDERS, help=whose)
     made.add_argument("--device", help="auto, cpu, cuda or mps (auto)")
     return made
 

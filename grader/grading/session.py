@@ -19,7 +19,7 @@ from grader.judge.results import ExerciseResult, Status
 from grader.judge.verdict import Submitted
 from grader.learner.contract import check_contract
 from grader.learner.history import Store
-from grader.learner.submission import Submission, Unreadable, digest, read_submission
+from grader.learner.submission import Submission, Unreadable, read_submission
 from grader.protocol.runs import Place
 from grader.supervisor.launcher import Launcher
 
@@ -118,7 +118,7 @@ class Session:
         passed = {name for name, result in self._results.items() if result.status is Status.PASSED}
         for name, attempt in latest.items():
             source = submission.sources.get(name)
-            if source and attempt.status is Status.PASSED and attempt.digest == digest(source.text):
+            if source and attempt.passed and attempt.is_of(source.text):
                 passed.add(name)
         return sorted(name for name in submission.imported if name in exercise.imported and name not in passed)
 

@@ -58,6 +58,14 @@ class Attempt:
     status: Status | None
     checks: dict[str, str]
 
+    @property
+    def passed(self) -> bool:
+        return self.status is Status.PASSED
+
+    def is_of(self, text: str) -> bool:
+        """Was it this very text?"""
+        return self.digest == digest(text)
+
 
 class Store:
     """One open store. May be used from several threads and beside other graders."""

@@ -15,7 +15,7 @@ from grader.errors import UsageError
 from grader.report.console import Page
 from scripts.inputs import vocabulary
 from scripts.inputs.corpora import Corpus, checksum, prompt_for, read_corpus
-from scripts.parts import Parts, is_done
+from scripts.parts import Parts
 from scripts.training import processes
 from scripts.training.loop import Loop, carry_out
 from scripts.training.runs import (
@@ -165,7 +165,7 @@ def train(
     elif first:
         run.begin(settings, tokenizer)
     size = parts.gpt.count_parameters(model)
-    page.line(f"Training the GPT of {parts.folder}/ on {training.corpus.title}: {data.characters:,} characters,")
+    page.line(f"Training {parts.owner} on {training.corpus.title}: {data.characters:,} characters,")
     page.line(
         f"{data.tokens:,} tokens. {size:,} parameters, on {_place(device, training.dtype)}, seed {config.seed}."
     )
@@ -213,7 +213,7 @@ def train(
         stop_after=training.steps,
     )
     finished = carry_out(page, run, what, history, lambda history: run.save(parts, model, optimizer, history))
-    if pace.tokens and is_done(parts.folder, "ex21_scale"):
+    if pace.tokens and parts.has("ex21_scale"):
         page.line(told(parts, model, pace, device, dtype or torch.float32, processes.started()))
     return finished
 

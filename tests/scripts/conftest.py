@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from grader.course import catalogue
 from grader.report.console import Page
 from scripts import entry
 from scripts.inputs.corpora import Corpus
@@ -78,3 +80,18 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("text") / "short.txt"
     path.write_text((entry.ROOT / "data" / "story.txt").read_text(encoding="utf-8")[:10_000], encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A fresh checkout, as far as the scripts need it: `exercises/` holds the stubs."""
+    for folder in ("grader", "scripts", "solutions", "data"):
+        shutil.copytree(entry.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(entry.ROOT / file, tmp_path / file)
+    exercises = tmp_path / "exercises"
+    exercises.mkdir()
+    (exercises / "__init__.py").touch()
+    for exercise in catalogue.load(entry.ROOT):
+        (exercises / exercise.file_name).write_text(exercise.stub, encoding="utf-8")
+    return tmp_path

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from grader.course import catalogue
 from scripts import entry
 from scripts.inputs.corpora import STORY
 from scripts.parts import Parts, first_open
@@ -143,21 +142,6 @@ def test_a_file_that_is_no_text_is_named(script: Script, tmp_path: Path, content
     assert str(path) in ended.err
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A fresh checkout, as far as the scripts need it: `exercises/` holds the stubs."""
-    for folder in ("grader", "scripts", "solutions", "data"):
-        shutil.copytree(entry.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "constraints.txt"):
-        shutil.copy(entry.ROOT / file, tmp_path / file)
-    exercises = tmp_path / "exercises"
-    exercises.mkdir()
-    (exercises / "__init__.py").touch()
-    for exercise in catalogue.load(entry.ROOT):
-        (exercises / exercise.file_name).write_text(exercise.stub, encoding="utf-8")
-    return tmp_path
-
-
 def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONIOENCODING": "utf-8"}
     return subprocess.run(
@@ -201,7 +185,7 @@ def test_the_first_exercise_that_is_open_is_named(copy: Path) -> None:
     exercises = copy / "exercises"
     needed = ["ex00_tensors", "ex01_text", "ex02_bpe_train", "ex03_bpe", "ex04_data", "ex05_embeddings"]
     needed += ["ex06_attention", "ex07_multihead", "ex08_block", "ex09_gpt", "ex10_generate", "ex11_loss"]
-    needed += ["ex12_optim", "ex13_train", "ex14_weights"]
+    needed += ["ex12_optim", "ex13_train", "ex14_weights"]  # each of which the scripts use
     for name in needed:
         problem = first_open(exercises)
         assert problem is not None and problem.startswith(f"{name} is not done")

@@ -1,0 +1,106 @@
+"""`--using mixed`: what has passed is the learner's, the rest the reference's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from grader.judge.results import ExerciseResult, Status
+from grader.learner.history import Store
+from tests.scripts.conftest import SMALL
+
+QUICK = (*SMALL, "--merges", "0", "--steps", "1", "--sample-tokens", "5", "--eval-batches", "1", "--out", "run")
+
+
+def run_script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"scripts.{name}", *arguments],
+        cwd=folder,
+        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def solve(copy: Path, name: str, status: Status = Status.PASSED) -> Path:
+    """Put the solution of an exercise into the learner's folder, and its verdict into the history."""
+    path = copy / "exercises" / f"{name}.py"
+    shutil.copy(copy / "solutions" / f"{name}.py", path)
+    store = Store(copy / ".grader" / "progress.sqlite3")
+    attempt = store.keep(name, path.read_text(encoding="utf-8"), "graded", 17)
+    store.finish(attempt, ExerciseResult(name, status, 0.1, ()))
+    store.close()
+    return path
+
+
+def test_what_has_passed_is_yours_and_the_rest_the_references(copy: Path) -> None:
+    solve(copy, "ex00_tensors")
+    bpe = solve(copy, "ex03_bpe")
+    solve(copy, "ex06_attention", Status.WRONG)
+    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "Yours: cross-entropy, tokenizer. The other 13 parts are the reference's.\n"
+    assert "Training your GPT on story" in done.stdout
+    assert "scripts.generate --using mixed --checkpoint run" in done.stdout
+    bpe.write_text(bpe.read_text(encoding="utf-8").replace("def decode(", "def decoded("), encoding="utf-8")
+    written = run_script(
+        copy, "generate", "--using", "mixed", "--checkpoint", "run", "--new-tokens", "3", "--seed", "1"
+    )
+    assert written.returncode == 0, written.stderr
+    assert "Yours: cross-entropy. The other 14 parts" in written.stderr
+    assert (
+        "Changed since it passed, so the reference's is taken: ex03. `python3 -m grader check ex03`"
+        in written.stderr
+    )
+
+
+def test_a_learners_part_is_really_used_and_named_where_it_fails(copy: Path) -> None:
+    path = solve(copy, "ex11_loss")
+    broken = path.read_text(encoding="utf-8").replace(
+        "def evaluate_model", "raise OSError(5)\n\n\ndef evaluate_model", 1
+    )
+    path.write_text(broken, encoding="utf-8")
+    store = Store(copy / ".grader" / "progress.sqlite3")
+    store.finish(store.keep("ex11_loss", broken, "graded", 17), ExerciseResult("ex11_loss", Status.PASSED, 0.1, ()))
+    store.close()
+    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    assert done.returncode == 1
+    assert "OSError" in done.stderr and "exercises/ex11_loss.py:" in done.stderr
+
+
+def test_nothing_passed_is_said_and_trains_all_the_same(copy: Path) -> None:
+    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    assert done.returncode == 0
+    assert done.stderr.startswith("All 15 parts are the reference's: none of your exercises has passed yet.")
+
+
+def test_a_modules_of_the_learners_own_comes_along(copy: Path) -> None:
+    (copy / "exercises" / "helpers.py").write_text("from math import exp\n", encoding="utf-8")
+    path = solve(copy, "ex11_loss")
+    text = path.read_text(encoding="utf-8").replace("import math\n", "from . import helpers\nimport math\n", 1)
+    path.write_text(text, encoding="utf-8")
+    store = Store(copy / ".grader" / "progress.sqlite3")
+    store.finish(store.keep("ex11_loss", text, "graded", 17), ExerciseResult("ex11_loss", Status.PASSED, 0.1, ()))
+    store.close()
+    assert "helpers" in text
+    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    assert (done.returncode, done.stderr) == (0, "Yours: loss. The other 14 parts are the reference's.\n")
+
+
+def test_no_script_waits_for_ex14(copy: Path) -> None:
+    for path in sorted((copy / "solutions").glob("ex*.py")):
+        if path.stem < "ex14":
+            shutil.copy(path, copy / "exercises")
+    done = run_script(copy, "train", *QUICK)
+    assert (done.returncode, done.stderr) == (
+        0,
+        "Until ex14_weights is written, the reference keeps what was trained.\n",
+    )
+    assert "Training the GPT of exercises/" in done.stdout and (copy / "run" / "checkpoint.pt").exists()
+    written = run_script(copy, "generate", "--checkpoint", "run", "--new-tokens", "3")
+    assert written.returncode == 0, written.stderr
