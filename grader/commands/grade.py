@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from grader.bootstrap import EXERCISES, ROOT
+from grader.commands.milestone import milestone
 from grader.commands.opened import opened_launcher, opened_store, tried_protections
 from grader.course.catalogue import Course, exercise_ids, find, load_readable
 from grader.course.exercise import Exercise
@@ -43,12 +44,14 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
         if strict:
             require_all(trial.result())
         kept_in = store if folder == EXERCISES else None
+        before = store.latest_graded()
         session = Session(course.exercises, folder, chosen_seed, launcher, kept_in)
         graded_ones = session.grade_in_order() if in_order else session.grade_all(course.exercises)
         results = heapq.merge(graded_ones, broken_results(course), key=lambda result: result.id)
         on_folder = "" if folder == EXERCISES else f" --on {relative(str(folder))}"
         replay = f"{on_folder} --seed {chosen_seed}"
         graded = show_as_they_come(results, exercises, replay) if format == "text" else list(results)
+        reached = milestone(ROOT, before, graded, store, launcher) if kept_in and format == "text" else ""
         protections = trial.result()
         report = Report(
             seed=chosen_seed,
@@ -63,7 +66,11 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
     elif format == "junit":
         sys.stdout.write(junit.render(report))
     else:
-        show_summary(Page(), report, exercises, folder, on_folder, in_order)
+        page = Page()
+        show_summary(page, report, exercises, folder, on_folder, in_order)
+        if reached:
+            page.line()
+            page.line(reached, "green")
     return exit_code(report)
 
 

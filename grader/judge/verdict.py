@@ -119,7 +119,7 @@ def compare_runs(
 
 def _find_ending(check: Check, submitted: Submitted, run: CheckRun) -> Finding:
     """The finding of a check that did not return."""
-    trace = _learners_places(run.failure.trace if run.failure else (), submitted.file)
+    trace = _learners_places(run.failure.trace if run.failure else (), submitted)
     said = run.failure.message if run.failure else ""
     status = STATUSES[run.ending]
     if status is Status.UNFINISHED and said.startswith(ENDLESS):
@@ -175,11 +175,20 @@ def _difference(finding: Finding) -> Difference | None:
     return departure.difference
 
 
-def _learners_places(trace: tuple[Place, ...], file: str) -> tuple[Place, ...]:
-    """Those in the learner's folder: no other is theirs to mend, and the process could name any."""
-    folder = Path(file).parent
+def _learners_places(trace: tuple[Place, ...], submitted: Submitted) -> tuple[Place, ...]:
+    """Those in the learner's folder: no other is theirs to mend, and the process could name any.
+
+    In the file that is graded, methods go by their whole names.
+    """
+    folder = Path(submitted.file).parent
     ours = [place for place in trace if Path(place.file).parent == folder and Path(place.file).stem.isidentifier()]
-    return tuple(replace(place, function=shorten(place.function)) for place in ours)
+    return tuple(replace(place, function=shorten(_whole_name(place, submitted))) for place in ours)
+
+
+def _whole_name(place: Place, submitted: Submitted) -> str:
+    """`GPTModel.forward` for `forward`, where the file says so. A function within a function keeps its own name."""
+    name = submitted.outline.function_at(place.line) if place.file == submitted.file else ""
+    return name if name.endswith(f".{place.function}") else place.function
 
 
 SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")

@@ -1,0 +1,110 @@
+"""What a newly passed exercise does for the learner's GPT: a text that it writes with that part, or how to get one.
+
+The latest run of `scripts.train` holds the weights. The learner's parts, as far as they have passed, write with
+them, confined as in grading: it is the scene of the exercise that loads weights, with that run for its folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from grader.course.catalogue import choose
+from grader.course.scene import LOOK
+from grader.errors import UsageError
+from grader.judge.results import ExerciseResult, Status
+from grader.learner.history import Attempt, Store
+from grader.learner.mixture import mix
+from grader.protocol.job import Job, Limits
+from grader.protocol.runs import Ending
+from grader.report.scenes.panels import BadPanel, Text, read_panels
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.watch import run
+from grader.text import PYTHON, shorten
+
+# What each exercise is in a GPT that trains and writes.
+PARTS = {
+    "ex02_bpe_train": "merges",
+    "ex03_bpe": "tokenizer",
+    "ex04_data": "data windows",
+    "ex05_embeddings": "embeddings",
+    "ex06_attention": "attention",
+    "ex07_multihead": "heads",
+    "ex08_block": "block",
+    "ex09_gpt": "model",
+    "ex10_generate": "way of choosing tokens",
+    "ex11_loss": "loss",
+    "ex12_optim": "optimizer",
+    "ex13_train": "training loop",
+    "ex14_weights": "checkpoints",
+}
+WEIGHTS = "ex14_weights"
+SECONDS = 20.0
+MEMORY = 2 * 2**30
+LONGEST = 240
+
+
+def milestone(
+    root: Path, before: dict[str, Attempt], results: Sequence[ExerciseResult], store: Store, launcher: Launcher
+) -> str:
+    """A line for the last part that passed now and had not before; nothing where there is none.
+
+    `before` holds the last graded attempt of each exercise before these results.
+    """
+    passed = [result.id for result in results if result.status is Status.PASSED and result.id in PARTS]
+    new = [name for name in passed if name not in before or not before[name].passed]
+    if not new:
+        return ""
+    part = PARTS[new[-1]]
+    verb = "is" if not part.endswith("s") or part.endswith("loss") else "are"
+    train = f"{PYTHON} -m scripts.train --using mixed"
+    latest = _latest_run(root)
+    text = _spoken(root, latest, store, launcher) if latest else ""
+    if text:
+        return f"Your GPT, with your {part} in it, now writes: {text}"
+    return f"Your {part} {verb} in your GPT now. Let it learn, with the reference for what is missing: {train}"
+
+
+def _latest_run(root: Path) -> Path | None:
+    """The newest run of `scripts.train` with a checkpoint."""
+    for settings in sorted((root / "runs").glob("*/settings.json"), reverse=True):
+        try:
+            is_training = json.loads(settings.read_text(encoding="utf-8"))["training"] is not None
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if is_training and (settings.parent / "checkpoint.pt").exists():
+            return settings.parent
+    return None
+
+
+def _spoken(root: Path, folder: Path, store: Store, launcher: Launcher) -> str:
+    """What the GPT of that run writes; nothing where it does not get that far."""
+    try:
+        (exercise,) = choose(root, [WEIGHTS])
+    except UsageError:
+        return ""
+    scene = exercise.scene
+    if scene is None:
+        return ""
+    mixture = mix(root, root / "exercises", (WEIGHTS, *scene.needs), store.latest_graded())
+    job = Job(
+        WEIGHTS,
+        mixture.sources,
+        scene.source,
+        (LOOK,),
+        17,
+        Limits(SECONDS, memory=MEMORY),
+        exercise.asked,
+        given={"text": ""},
+        folder=str(folder),
+    )
+    last = run(launcher, job).checks[-1]
+    if last.ending is not Ending.RETURNED:
+        return ""
+    try:
+        panels = read_panels(last.observations)
+    except BadPanel:
+        return ""
+    texts = [" ".join(panel.lines) for panel in panels if isinstance(panel, Text)]
+    return shorten(" ".join(" ".join(texts).split()), LONGEST)
