@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from grader.course import catalogue
+from grader.judge.results import ExerciseResult, Status
+from grader.learner.history import Store
 from grader.report.console import Page
 from scripts import entry
 from scripts.inputs.corpora import Corpus
@@ -85,7 +87,7 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A fresh checkout, as far as the scripts need it: `exercises/` holds the stubs."""
-    for folder in ("grader", "scripts", "solutions", "data"):
+    for folder in ("grader", "scripts", "solutions", "data", "notebooks"):
         shutil.copytree(entry.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "constraints.txt"):
         shutil.copy(entry.ROOT / file, tmp_path / file)
@@ -95,3 +97,14 @@ def copy(tmp_path: Path) -> Path:
     for exercise in catalogue.load(entry.ROOT):
         (exercises / exercise.file_name).write_text(exercise.stub, encoding="utf-8")
     return tmp_path
+
+
+def solve(copy: Path, name: str, status: Status = Status.PASSED) -> Path:
+    """Put the solution of an exercise into the learner's folder, and its verdict into the history."""
+    path = copy / "exercises" / f"{name}.py"
+    shutil.copy(copy / "solutions" / f"{name}.py", path)
+    store = Store(copy / ".grader" / "progress.sqlite3")
+    attempt = store.keep(name, path.read_text(encoding="utf-8"), "graded", 17)
+    store.finish(attempt, ExerciseResult(name, status, 0.1, ()))
+    store.close()
+    return path

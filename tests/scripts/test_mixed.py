@@ -10,7 +10,7 @@ from pathlib import Path
 
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Store
-from tests.scripts.conftest import SMALL
+from tests.scripts.conftest import SMALL, solve
 
 QUICK = (*SMALL, "--merges", "0", "--steps", "1", "--sample-tokens", "5", "--eval-batches", "1", "--out", "run")
 
@@ -25,17 +25,6 @@ def run_script(folder: Path, name: str, *arguments: str) -> subprocess.Completed
         encoding="utf-8",
         check=False,
     )
-
-
-def solve(copy: Path, name: str, status: Status = Status.PASSED) -> Path:
-    """Put the solution of an exercise into the learner's folder, and its verdict into the history."""
-    path = copy / "exercises" / f"{name}.py"
-    shutil.copy(copy / "solutions" / f"{name}.py", path)
-    store = Store(copy / ".grader" / "progress.sqlite3")
-    attempt = store.keep(name, path.read_text(encoding="utf-8"), "graded", 17)
-    store.finish(attempt, ExerciseResult(name, status, 0.1, ()))
-    store.close()
-    return path
 
 
 def test_what_has_passed_is_yours_and_the_rest_the_references(copy: Path) -> None:
