@@ -94,7 +94,7 @@ def scaled_dot_product_attention(
                  None hides nothing.
         dropout  applied to the weights, after the softmax; None changes nothing
     Returns
-        float (…, T_query, d_value), of the inputs' dtype
+        float (…, T_query, d_value)
 
     The scores should be divided by √d before the softmax over the keys.
 
@@ -102,7 +102,7 @@ def scaled_dot_product_attention(
 
     Fine print
         A hidden key must get a weight of exactly 0, however large its score. No row is hidden entirely. Scores
-        of any size give finite weights. The inputs must not be changed, and gradients must reach all three.
+        of any size should give finite weights.
 
     Source: Vaswani et al. 2017, equation 1.
     """

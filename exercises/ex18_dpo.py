@@ -180,7 +180,7 @@ def sequence_logprobs(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         ids     int64 (B, T)
         mask    bool (B, T): True at the tokens that count
     Returns
-        float (B,), of the dtype of the logits
+        float (B,)
 
     It should be this loop, for each row b:
 
@@ -239,8 +239,8 @@ def dpo_loss(
     Example: ln 0.2, ln 0.1, ln 0.1, ln 0.2 give the loss 0.6262 of the lesson, margin 0.1386, accuracy 1.0.
 
     Fine print
-        Margins of ±1000 give a finite loss and a finite gradient; `F.logsigmoid` does. The gradient reaches
-        both log probabilities of the policy. Equal rewards do not count as right.
+        Margins of ±1000 should give a finite loss and a finite gradient; `F.logsigmoid` does. Equal rewards do
+        not count as right.
 
     Source: Rafailov et al. 2023, equation 7.
     """

@@ -181,7 +181,7 @@ class RMSNorm(nn.Module):
         Returns
             the shape and dtype of x: weight · x / √(mean of x² + eps)
 
-        Example: RMSNorm(4, eps=1e-5)(torch.tensor([[1.0, -1.0, 7.0, 7.0]])) is about [[0.2, −0.2, 1.4, 1.4]].
+        Example: RMSNorm(4, eps=1e-5)(torch.tensor([[1.0, -1.0, 7.0, 7.0]])) is about [[0.2, -0.2, 1.4, 1.4]].
 
         Fine print
             Squares, mean and root should be computed in float32, also where x is a float16 or a bfloat16: numbers
@@ -220,15 +220,19 @@ class RoPE(nn.Module):
             x      float (B, H, T, h); H may be any number of heads
             start  the position of the first token
         Returns
-            float (B, H, T, h), of the dtype of x. For a vector x at position p, in plain Python:
+            float (B, H, T, h)
 
-                for i in range(h // 2):  # half-split: i goes with i + h // 2
-                    angle, j = p * base ** (-2 * i / h), i + h // 2
-                    out[i] = x[i] * cos(angle) - x[j] * sin(angle)
-                    out[j] = x[j] * cos(angle) + x[i] * sin(angle)
+        Numbers i and i + h/2 are pair i. At position p it turns by the angle p · base^(−2i/h).
 
-        Example: RoPE(4, 8, 10000.0)(torch.tensor([[[[1.0, 0.0, 0.0, 1.0]]]]), start=3) is about
-        [[[[−0.990, −0.030, 0.141, 1.000]]]].
+        Example: one vector x at position p, in plain Python:
+
+            for i in range(h // 2):
+                angle, j = p * base ** (-2 * i / h), i + h // 2
+                out[i] = x[i] * cos(angle) - x[j] * sin(angle)
+                out[j] = x[j] * cos(angle) + x[i] * sin(angle)
+
+        RoPE(4, 8, 10000.0)(torch.tensor([[[[1.0, 0.0, 0.0, 1.0]]]]), start=3) is about
+        [[[[-0.990, -0.030, 0.141, 1.000]]]].
 
         Fine print
             ValueError: start + T is larger than context_length. The message should name both numbers.
@@ -303,9 +307,9 @@ class GroupedQueryAttention(nn.Module):
         Returns
             float (B, T, D)
 
-        Positions should go on from `cache.length`. Rotate queries and keys, not values. The cache should get G
-        rotated key heads and G value heads, once. Query head i should use key head i // (H/G), and the query at
-        position p see keys 0 … p.
+        Positions should go on from `cache.length`. Rotate queries and keys, not values. The cache should get the G
+        rotated key heads and the G value heads. Query head i should use key head i // (H/G), and at position p
+        see keys 0 … p.
 
         Fine print
             Scores should be divided by √h, as your function of exercise 6 does by itself.

@@ -217,7 +217,6 @@ def collate(
         A prompt of 1 id, or of none, has no target to hide.
         ValueError: a prompt is longer than max_length, masked or not, so that no token of its answer would be a
         target. The message should name the row, counted from 0, the length of its prompt, and max_length.
-        The batch should not be changed.
 
     Source: Raschka, section 7.3.
     """

@@ -256,7 +256,7 @@ def average_gradients(model: nn.Module, group: Group) -> None:
     Each gradient should become its sum over the processes, by group.all_reduce, divided by world_size. You may
     reduce one parameter after the other, or all in one long tensor. Returns nothing.
 
-    Example: if w.grad is −1.5 on rank 0 and −4.5 on rank 1, it is −3 on both afterwards.
+    Example: if w.grad is -1.5 on rank 0 and -4.5 on rank 1, it is -3 on both afterwards.
 
     Fine print
         Every parameter that requires a gradient takes part, on every process, or the calls would not match. One
