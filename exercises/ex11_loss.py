@@ -1,20 +1,29 @@
 """Loss: one number for how well a model predicts.
 
+You need: `cross_entropy` (exercise 0), batches of inputs and targets (4), and what a model returns (9).
+
 WHY
-A language model gives every possible next token a probability. To train it, and to know whether training
-helps, you need one number that falls when the model gets better. That number is the *loss*: how surprised the
-model was, on average, by the tokens that really came.
+To train a model, and to know whether training helps, you need one number that falls when the model gets better.
+That number is the *loss*: how surprised the model was, on average, by the tokens that really came.
 
 HOW
 For each position of a text the model gives a row of V logits, and the data says which token came next: the
-target. The loss of one position is −ln of the probability that the model gave to its target. That is your
-cross_entropy of ex00. A model gives many rows at once, so all of them are put under each other first:
+target. The loss of one position is −ln p, where p is the probability that the model gave to its target.
+
+    p        1      0.5    0.25   0.1    0.01   0.001   0.0001
+    −ln p    0      0.69   1.39   2.30   4.61   6.91    9.21
+                    #      ##     ###    #####  ####### #########
+
+A model that is sure and right pays nothing, and one that is sure and wrong pays a lot. Your cross_entropy takes
+many rows at once, so all positions of a batch become rows:
 
     logits  (B, T, V)  →  (B·T, V)
     targets (B, T)     →  (B·T,)
-    loss = mean of −ln p(target) over all B·T positions
+    loss = mean of −ln p over all B·T positions
 
-The targets are shifted by one already: your data set of ex04 did that. Here nothing is shifted any more.
+The targets are shifted already: your data set of exercise 4 did that. A target of −100 means that nothing is to
+be predicted there, for instance at padding. Such a position does not count, neither in the sum nor in the
+number that the sum is divided by.
 
 A SMALL EXAMPLE
 Three positions, whose targets got the probabilities 1/2, 1/4 and 1/8.
@@ -23,18 +32,14 @@ Three positions, whose targets got the probabilities 1/2, 1/4 and 1/8.
     e^1.386 = 4
 
 PERPLEXITY
-e^loss is called the perplexity, and it can be imagined: the model is as unsure as somebody who chooses blindly
-among that many tokens. Above, 4. A model that knows nothing gives each of V tokens 1/V. Its loss is ln V and
-its perplexity is V. GPT-2 has 50,257 tokens, so training begins near ln 50257 = 10.8. If yours begins much
-higher, something is wrong with the model, not with the data.
-
-NOT EVERY TARGET COUNTS
-A target of −100 says: nothing to predict here. Later this marks padding. Such a position is left out, of the
-sum and of the number that the sum is divided by.
+e^loss is called the perplexity: the model is as unsure as somebody who chooses blindly among that many tokens,
+among 4 in the example. A model that knows nothing gives each of V tokens 1/V. Its loss is ln V and its perplexity
+is V. GPT-2 has 50,257 tokens, so training begins near ln 50257 = 10.8. If yours begins much higher, look for a
+fault in the model, not in the data.
 
 A MEAN OVER TOKENS
-The loss of a whole data set comes batch by batch, and the batches differ: the last is often short, and some
-contain −100. The mean of the batches' means would count the few tokens of a short batch too much.
+A whole data set comes in batches, and they differ: the last is often short, and some contain −100. A mean of the
+batches' means would count the few tokens of a short batch too much.
 
     batch    tokens that count    mean loss
     1        6                    2.0
@@ -43,19 +48,47 @@ contain −100. The mean of the batches' means would count the few tokens of a s
     over tokens   (6 · 2.0 + 2 · 4.0) / 8 = 2.5        right
     over batches  (2.0 + 4.0) / 2         = 3.0        not what an average token costs
 
-EVALUATING
-Now and then you stop training and look: what is the loss on the training data, and what on the validation
-data, which the model never learns from? If the first falls and the second rises, it learns by heart. Two
-things are different from training. Dropout has to be off, so the model goes into evaluation mode, and back
-into its former mode afterwards. And no graph is needed, as nobody calls `backward`: without it evaluation
-takes less memory and less time.
+OVERFITTING
+Now and then you stop training and measure two losses: on the training data, and on the validation data, which
+the model never learns from. On a small text they part:
 
-WHAT IS NOT HERE
-Nothing is learned yet: ex12 brings the optimizer, ex13 the loop.
+    loss |*
+         | *o
+         |  * o
+         |   *   o                     o  o   validation: what it does with a new text
+         |     *    o  o     o  o  o
+         |        *       o
+         |            *   *                   training: what it does with a text it has read
+         |                    *   *   *   *
+         +------------------------------------
+          epochs       ^ from about here on it overfits
+
+From there on the model *memorizes* its training data instead of learning the language: it *overfits*. Without
+the second loss you would not notice.
+
+For these two numbers the model is used and not trained, which is called *inference*. Then dropout should be off,
+so the model goes into evaluation mode, and afterwards back into its former one. And nobody calls `backward`:
+without a graph, it takes less memory and time.
+
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", sections 5.1.2 and 5.1.3, and 5.2 for `evaluate_model`.
+There the loss of a loader is the mean of the batches' means, and `evaluate_model` always ends in training mode.
+Here it is the mean over tokens, which does not depend on how the data was cut, and the former mode comes back.
+
+TWO QUESTIONS (the answers are at the end of this file)
+1. Model A gives the right token 0.9 at nine of ten positions and 0.0001 at the tenth. Model B gives it 0.4
+   everywhere. Whose loss is lower?
+2. After one epoch the losses on training and validation data are 4.0 and 4.2, after ten epochs 0.5 and 5.0.
+   Which model would you keep, and what has the other one learned?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex11` measures GPTs that have learned nothing. Predict first: what
+is the loss of such a model among 1,000 tokens? And if all its logits are multiplied by 20, so that it makes the
+same guesses with more confidence, does its loss fall, stay or rise?
 
 Shapes: B sequences in a batch, T tokens in each, V possible tokens.
-Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 5. Jelinek, Mercer, Bahl and Baker
-1977, "Perplexity: a measure of the difficulty of speech recognition tasks".
+Read on: Jelinek, Mercer, Bahl and Baker 1977, "Perplexity: a measure of the difficulty of speech recognition
+tasks".
 """
 
 import math
@@ -78,25 +111,20 @@ def calc_loss_batch(
 
     Arguments
         input_batch   int64 (B, T): the ids that the model sees
-        target_batch  int64 (B, T): the id that comes next at each position, 0 … V−1, or −100 where nothing is
-                      to be predicted
-        model         turns ids (B, T) into logits (B, T, V). Any such module, not only your GPTModel.
-        device        where the model is: "cpu", "cuda" or a torch.device. Both batches are moved there with
-                      `.to(device)`, as they may come from elsewhere. The model is there already.
+        target_batch  int64 (B, T): the id that comes next at each position, or −100
+        model         a module that turns ids (B, T) into logits (B, T, V)
+        device        where the model is, for instance "cpu"; both batches should be moved there
     Returns
-        float (), a tensor with a single number, of the dtype of the logits: the mean of −ln p(target) over all
-        positions of the batch that count, whichever sequence they are in. nan if none counts, as with
-        cross_entropy.
+        float (), of the logits' dtype: the mean of −ln p over all positions whose target is not −100
 
-    The model is called once, in whichever mode it is; its mode is not changed. The graph is kept: `backward` on
-    the result reaches the model's parameters. Logits of ±2000 give a finite loss. Your cross_entropy of ex00
-    has all of this; torch's own, `torch.nn.functional.cross_entropy`, may be used as well. The batches are not
-    changed.
+    Example: the probabilities of the lesson give 1.386. If the last target is −100 instead, it is
+    (0.693 + 1.386) / 2 = 1.040.
 
-    Example: B = 1, T = 3 and the probabilities of the lesson give 1.386. If the last target is −100 instead, it
-    is (0.693 + 1.386) / 2 = 1.040.
+    Fine print
+        nan if every target is −100. Logits of ±2000 give a finite loss. The mode of the model should stay as it is.
+        torch's own cross_entropy is welcome, too.
 
-    Source: Raschka, chapter 5.
+    Source: Raschka, section 5.1.2.
     """
     raise NotImplementedError
 
@@ -107,41 +135,41 @@ def calc_loss_loader(
     """The mean loss of a token, over many batches.
 
     Arguments
-        data_loader  gives pairs (input_batch, target_batch). A torch DataLoader, a list, or any other iterable:
-                     a generator too, which has no length and can be gone through only once. The batches may
-                     differ in B and in T.
-        model        as in calc_loss_batch
-        device       as in calc_loss_batch
-        num_batches  how many batches to look at, from the first on. None: all. If there are fewer, all.
+        data_loader    any iterable of pairs (input_batch, target_batch), which may differ in B and T
+        model, device  as in calc_loss_batch
+        num_batches    how many batches to look at, from the first on; None: all
     Returns
-        a Python float: the mean of −ln p(target) over all *tokens* that count, that is, whose target is not
-        −100, of these batches together. A batch in which none counts changes nothing. nan if no token counts
-        at all: no batch in the loader, num_batches 0, or every target −100.
+        a Python float: the mean of −ln p over all *tokens* of these batches that count
 
-    The model runs without a graph, as within `torch.no_grad()`. The gradients that its parameters have stay as
-    they are. Its mode is not changed: it runs in the one in which it is. evaluate_model, below, sets the mode.
+    No graph should be recorded, as within `torch.no_grad()`.
 
-    Example: batches as in the lesson, 6 tokens with a mean loss of 2.0 and 2 tokens with one of 4.0, give 2.5,
-    and with num_batches=1 they give 2.0.
+    Example: the two batches of the lesson give 2.5. With num_batches=1 they give 2.0.
 
-    Source: Raschka, chapter 5, where the mean is taken over batches.
+    Fine print
+        A generator has no length and can be iterated over only once. If there are fewer batches than num_batches,
+        take all. A batch in which no token counts changes nothing; nan if none counts in any, or there is no
+        batch. The mode of the model should stay as it is.
+
+    Source: Raschka, section 5.1.3.
     """
     raise NotImplementedError
 
 
 def perplexity(loss: float) -> float:
-    """Among how many tokens the model, as it were, chooses blindly.
+    """Among how many tokens the model chooses blindly, as it were.
 
     Arguments
-        loss  a mean of −ln p, as calc_loss_loader returns it; a Python float
+        loss  a Python float: a mean of −ln p
     Returns
-        e^loss, a Python float. A Python float reaches up to about 1.8e308, which is e^709.78. Only for a larger
-        loss the result is inf. (`math.exp` raises an OverflowError there; a float32 ends at e^88.) nan for nan,
-        inf for inf.
+        e^loss, a Python float
 
-    Example: perplexity(1.386) is about 4, perplexity(0.0) is 1, perplexity(1000.0) is inf.
+    Example: perplexity(1.386) is about 4, and perplexity(0.0) is 1.
 
-    Source: Jelinek et al. 1977; Raschka, chapter 5.
+    Fine print
+        nan for nan. inf where e^loss is too large for a Python float, which ends near 1.8e308 or e^709.78:
+        `math.exp` raises an OverflowError there.
+
+    Source: Jelinek et al. 1977; Raschka, section 5.1.2.
     """
     raise NotImplementedError
 
@@ -156,22 +184,28 @@ def evaluate_model(
     """How good is the model, on what it learns from and on what it has never seen?
 
     Arguments
-        model         as in calc_loss_batch
-        train_loader  batches of the training data
-        val_loader    batches of the validation data
-        device        as in calc_loss_batch
-        eval_batches  how many batches of each loader to look at, from the first on. None: all.
+        model, device  as in calc_loss_batch
+        train_loader   batches of the training data
+        val_loader     batches of the validation data
+        eval_batches   how many of each to look at, from the first on; None: all
     Returns
-        a tuple of two Python floats, the loss on the training data and the loss on the validation data, both as
-        calc_loss_loader gives them. One of them is nan if its loader is empty.
+        the tuple (train_loss, val_loss), both as calc_loss_loader gives them
 
-    The model runs in evaluation mode, so nothing is dropped. Afterwards it is in the mode in which it was
-    before, training or evaluation, with all of its submodules. This holds also if something raises an error on
-    the way; that error then comes out. (Here a model is in one mode as a whole. One whose submodules are in
-    different modes does not come up.) As in calc_loss_loader there is no graph, and gradients stay as they are.
+    Both should be measured in evaluation mode. Afterwards the model, with all its submodules, should be in its
+    former mode.
 
-    Example: `train_loss, val_loss = evaluate_model(model, train_loader, val_loader, "cpu", eval_batches=5)`.
+    Example: train_loss, val_loss = evaluate_model(model, train_loader, val_loader, "cpu", eval_batches=5)
 
-    Source: Raschka, chapter 5.
+    Fine print
+        An error on the way comes out, and the model is back in its former mode then, too.
+
+    Source: Raschka, section 5.2.
     """
     raise NotImplementedError
+
+
+# ANSWERS
+# 1. That of B. A pays (9 · 0.105 + 9.21) / 10 = 1.016, of which 0.921 come from its one confident mistake. B pays
+#    −ln 0.4 = 0.916.
+# 2. The first: of the two it is the better one on a text that it has not seen. The other has memorized its
+#    training data.

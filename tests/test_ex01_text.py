@@ -1,4 +1,7 @@
-"""Probes of ex01: a first tokenizer. Each runs on the reference, on your code and on every known mistake."""
+"""Probes of ex01: a first tokenizer. Each runs on the reference, on your code and on every known mistake.
+
+The core first, then the fine print, as in the docstrings.
+"""
 
 LESSON = "No, no--yes. Yes"
 SIGNS = [",", ".", ":", ";", "?", "_", "!", '"', "(", ")", "'"]
@@ -25,7 +28,6 @@ def test_letters_and_accents_are_composed(subject, draw, observe):
     observe("a composed letter", subject.clean_text("Café naïve"))
     observe("more accents", subject.clean_text("n\u0303 c\u0327 A\u030a u\u0308\u0304"))
     observe("a syllable of Hangul in three parts", subject.clean_text("\u1112\u1161\u11ab"))
-    observe("x², ½ and the ligature ﬁ", subject.clean_text("x² ½ ﬁn Å"))
 
 
 def test_typographic_characters_become_plain(subject, draw, observe):
@@ -33,16 +35,6 @@ def test_typographic_characters_become_plain(subject, draw, observe):
     observe("double quotes", subject.clean_text("he said “no”"))
     observe("em dash", subject.clean_text("well—I — never"))
     observe("ellipsis", subject.clean_text("and so…on"))
-    observe("en dash, guillemets, low quotes", subject.clean_text("1–2 «a» „b‚"))
-
-
-def test_other_characters_stay(subject, draw, observe):
-    observe("several alphabets", subject.clean_text("Straße МИР 日本 שלום 🙂 👩\u200d👧 $5 A_b"))
-    observe("plain signs", subject.clean_text('"Don\'t" a-b a--b a---b ... <|endoftext|>'))
-    observe("rows of plain signs", subject.clean_text("a.... b..... c----d -----e ???? !!!!"))
-    observe("other quotes, dashes and a minus", subject.clean_text("‛a‛ 5′ 6″ b―c d‐e f‑g −1 `h´"))
-    observe("zero-width space, byte order mark, soft hyphen", subject.clean_text("\ufeffa\u200bb c\u00add"))
-    observe("a control character", subject.clean_text("a\x07b"))
 
 
 def test_line_ends_become_the_same(subject, draw, observe):
@@ -54,53 +46,37 @@ def test_line_ends_become_the_same(subject, draw, observe):
     observe("all of them", subject.clean_text("one\ntwo\r\nthree\rfour\n\r\nfive\n\rsix"))
 
 
-def test_runs_of_white_space_become_one_space(subject, draw, observe):
-    observe("spaces", subject.clean_text("a b  c   d"))
-    observe("tabs", subject.clean_text("a\tb\t\tc \t d"))
-    observe("non-breaking spaces", subject.clean_text("a\u00a0b\u00a0 \u00a0c"))
-    observe("form feed, vertical tab, line separator", subject.clean_text("a\fb\vc\u2028d \f e"))
-    observe("wide and thin spaces", subject.clean_text("a\u2003b\u2009\u2009c\u3000d"))
-    for white in WHITE_SPACE:
-        if white not in "\n\r":
-            observe(f"a U+{ord(white):04X} b", subject.clean_text(f"a{white}b"))
-    observe("a long run", subject.clean_text("a" + " " * 100 + "b"))
-    observe("many runs", subject.clean_text("a  b\t\tc " * 30))
-
-
-def test_no_line_begins_or_ends_with_a_space(subject, draw, observe):
-    observe("spaces before a line end", subject.clean_text("one  \ntwo\t\nthree"))
-    observe("spaces after a line end", subject.clean_text("one\n  two\n\tthree"))
-    observe("spaces on both sides", subject.clean_text("one \n two \r\n three"))
-    observe("forty lines", subject.clean_text(" one \n" * 40))
-
-
-def test_at_most_one_blank_line(subject, draw, observe):
-    for blank in range(5):
-        observe(f"{blank} blank lines", subject.clean_text("one" + "\n" * (blank + 1) + "two"))
-    observe("99 blank lines", subject.clean_text("one" + "\n" * 100 + "two"))
-    observe("blank lines with spaces", subject.clean_text("one\n  \n\t\n \ntwo\n \nthree"))
-
-
 def test_both_ends_are_bare(subject, draw, observe):
     observe("at the beginning", subject.clean_text(" \n\t\u00a0one"))
     observe("at the end", subject.clean_text("one \n\n\t"))
+    observe("line ends only", subject.clean_text("\n\none\n"))
     observe("nothing but white space", subject.clean_text(" \r\n\t "))
     observe("empty", subject.clean_text(""))
 
 
+def test_white_space_within_a_text_stays(subject, draw, observe):
+    observe("spaces and tabs", subject.clean_text("if x:\n    y  =\t1 \n\tz"))
+    observe("blank lines", subject.clean_text("one\n\ntwo\n\n\n \nthree"))
+    observe("form feed, line separator, non-breaking space", subject.clean_text("a\fb\u2028c\u00a0d"))
+
+
+def test_other_characters_stay(subject, draw, observe):
+    observe("several alphabets", subject.clean_text("Straße МИР 日本 שלום 🙂 👩\u200d👧 $5 A_b"))
+    observe("plain signs", subject.clean_text('"Don\'t" a-b a--b a---b ... <|endoftext|>'))
+    observe("rows of plain signs", subject.clean_text("a.... b..... c----d -----e ???? !!!!"))
+
+
 def test_clean_text_on_everything_at_once(subject, draw, observe):
-    observe("lesson", subject.clean_text(" “Cafe\u0301”\r\n\r\n\r\nopen\tnow "))
+    observe("docstring", subject.clean_text(" “Cafe\u0301”\r\n\r\nopen  now… "))
     odd = ["“", "”", "’", "—", "…", "\r\n", "\r", " \n", "\t", "\u00a0", "e\u0301", "Word", "two"]
     for number in range(3):
         pieces = [draw.choice(odd) + draw.text(2) for _ in range(20)]
-        cleaned = subject.clean_text("".join(pieces))
-        observe(f"text {number}", cleaned)
-        observe(f"text {number}, cleaned twice", subject.clean_text(cleaned))
+        observe(f"text {number}", subject.clean_text("".join(pieces)))
 
 
 def test_lesson_example(subject, draw, observe):
     observe("tokens", subject.split_text(LESSON))
-    observe("tokens of the docstring", subject.split_text("Well--is it (really) so?"))
+    observe("tokens of the docstring", subject.split_text("Isn't it (really) so--yes?"))
 
 
 def test_every_sign_is_a_token(subject, draw, observe):
@@ -110,14 +86,12 @@ def test_every_sign_is_a_token(subject, draw, observe):
 
 
 def test_two_hyphens_are_one_token(subject, draw, observe):
-    observe("one to five hyphens", [subject.split_text("a" + "-" * count + "b") for count in range(1, 6)])
+    observe("one, two and four hyphens", [subject.split_text("a" + "-" * count + "b") for count in (1, 2, 4)])
     observe("with spaces", subject.split_text("a -- b- -c --d e-- -"))
 
 
 def test_white_space_separates_and_is_dropped(subject, draw, observe):
-    observe("one of each", subject.split_text("a b\tc\nd\r\ne\u00a0f\fg\u2003h"))
-    for white in WHITE_SPACE:
-        observe(f"a U+{ord(white):04X} b", subject.split_text(f"a{white}b"))
+    observe("space, tab, line ends", subject.split_text("a b\tc\nd\r\ne"))
     observe("runs", subject.split_text("  a  b \n\n c.\n d\t"))
     observe("nothing but white space", subject.split_text(" \n\t "))
     observe("empty", subject.split_text(""))
@@ -160,24 +134,10 @@ def test_every_token_counts_as_it_is(subject, draw, observe):
     observe("vocabulary", subject.build_vocab(tokens))
 
 
-def test_specials_come_last_and_once(subject, draw, observe):
-    tokens = draw.shuffled([*WORDS, *SIGNS])
-    observe("end of text among the tokens", subject.build_vocab(draw.shuffled([*tokens, "<|endoftext|>"])))
-    observe("unknown among the tokens", subject.build_vocab(draw.shuffled([*tokens, "<|unk|>"])))
-    observe("both, twice", subject.build_vocab(draw.shuffled([*tokens, *SPECIALS, *SPECIALS])))
-    observe("nothing but specials", subject.build_vocab(["<|unk|>", "<|endoftext|>"]))
-
-
 def test_small_vocabularies(subject, draw, observe):
     observe("no token", subject.build_vocab([]))
     observe("one token", subject.build_vocab(["word"]))
     observe("one token, thrice", subject.build_vocab(["word", "word", "word"]))
-
-
-def test_build_vocab_leaves_its_tokens_alone(subject, draw, observe):
-    tokens = draw.shuffled([*WORDS, *WORDS, *SIGNS, "<|unk|>"])
-    observe("number of ids", len(subject.build_vocab(tokens)))
-    observe("tokens afterwards", tokens)
 
 
 def test_lesson_tokenizer(subject, draw, observe):
@@ -186,7 +146,7 @@ def test_lesson_tokenizer(subject, draw, observe):
     observe("encoded", tokenizer.encode("Yes, maybe."))
     observe("decoded", tokenizer.decode([4, 0, 8, 2]))
     observe("encoded, with a special", tokenizer.encode("no--<|endoftext|>No!"))
-    tokens = ["don", "'", "t", "(", "ever", ")", "say", '"', "no", '"', "--", "please", ".", ".", "."]
+    tokens = ["don", "'", "t", "(", "ever", ")", "say", '"', "no", '"', "."]
     vocab = subject.build_vocab(tokens)
     observe("decoded, the docstring's example", subject.SimpleTokenizer(vocab).decode([vocab[t] for t in tokens]))
 
@@ -201,11 +161,11 @@ def test_encode_gives_the_ids_of_the_vocabulary(subject, draw, observe):
 
 def test_unknown_words_become_unk(subject, draw, observe):
     tokenizer = subject.SimpleTokenizer(shuffled_vocab(draw, [*draw.shuffled(WORDS), ",", "."]))
-    ids = tokenizer.encode("the dog, a CAT. apples; well-known well")
+    ids = tokenizer.encode("the dog, a bird. apples; well-known well")
     observe("unknown words", ids)
     ids.append(1)
-    observe("nothing known", tokenizer.encode("dog dog Bird"))
-    observe("the same text again", tokenizer.encode("the dog, a CAT. apples; well-known well"))
+    observe("nothing known", tokenizer.encode("dog dog bird"))
+    observe("the same text again", tokenizer.encode("the dog, a bird. apples; well-known well"))
 
 
 def test_specials_in_the_text_get_their_ids(subject, draw, observe):
@@ -224,7 +184,6 @@ def test_decode_joins_with_spaces(subject, draw, observe):
     vocab = shuffled_vocab(draw, [*WORDS, *SIGNS, "--"])
     tokenizer = subject.SimpleTokenizer(vocab)
     observe("words", tokenizer.decode([vocab[word] for word in draw.sample(WORDS, 9)]))
-    observe("specials", tokenizer.decode([vocab[token] for token in ["cat", *SPECIALS, "the", *SPECIALS]]))
     observe("one token", tokenizer.decode([vocab["мир"]]))
     observe("none", tokenizer.decode([]))
 
@@ -240,31 +199,6 @@ def test_decode_puts_no_space_before_punctuation(subject, draw, observe):
         observe(f"{sign} last", tokenizer.decode([vocab["the"], vocab[sign]]))
     tokens = draw.shuffled([*WORDS, *SIGNS, *SIGNS, "--", "--"])
     observe("a mixture", tokenizer.decode([vocab[token] for token in tokens]))
-
-
-def test_unknown_ids_are_refused(subject, draw, observe):
-    tokenizer = subject.SimpleTokenizer({"b": 0, "a": 1, "<|unk|>": 2, "<|endoftext|>": 3, "c": 5})
-    observe.outcome("the largest id", tokenizer.decode, [5])
-    observe.outcome("one larger", tokenizer.decode, [0, 6], mentions=("6",))
-    observe.outcome("an id in a gap", tokenizer.decode, [1, 4, 0], mentions=("4",))
-    observe.outcome("a negative id", tokenizer.decode, [0, -1], mentions=("-1",))
-
-
-def test_vocabulary_without_unk_is_refused(subject, draw, observe):
-    for vocab in ({"a": 0, "<|endoftext|>": 1}, {}):
-        observe.outcome(f"vocabulary of {len(vocab)}", subject.SimpleTokenizer, vocab, mentions=("<|unk|>",))
-    tokenizer = subject.SimpleTokenizer({"<|unk|>": 0})
-    observe("nothing but <|unk|>", [tokenizer.encode("a b"), tokenizer.decode([0, 0])])
-
-
-def test_the_vocabulary_is_not_changed(subject, draw, observe):
-    vocab = shuffled_vocab(draw, WORDS)
-    tokenizer = subject.SimpleTokenizer(vocab)
-    tokenizer.decode(tokenizer.encode("the dog <|endoftext|> barks; the cat?"))
-    observe("vocabulary afterwards", vocab)
-    small = {"a": 0, "<|unk|>": 1}
-    observe("end of text is unknown", subject.SimpleTokenizer(small).encode("a<|endoftext|>b"))
-    observe("the small vocabulary afterwards", small)
 
 
 def test_decoded_text_encodes_to_the_same_ids(subject, draw, observe):
@@ -284,10 +218,81 @@ def test_two_tokenizers_do_not_share_a_vocabulary(subject, draw, observe):
 
 def test_all_parts_together(subject, draw, observe):
     tokenizer_of = subject.SimpleTokenizer
-    text = subject.clean_text("“Who sat?” asked the dog—nobody knew.\r\n\r\n\r\nIt’s (still)\ta riddle…")
+    text = subject.clean_text("“Who sat?” asked the dog—nobody knew.\r\n\r\nIt’s (still) a riddle…")
     tokens = subject.split_text(text)
     vocab = subject.build_vocab(tokens)
     tokenizer = tokenizer_of(vocab)
     observe("vocabulary", vocab)
     observe("text and back", tokenizer.decode(tokenizer.encode(text)))
     observe("another text", tokenizer.encode("Who knew the cat? <|endoftext|> It's (still) nobody."))
+
+
+# The fine print.
+
+
+def test_characters_that_only_resemble_others_stay(subject, draw, observe):
+    observe("x², ½ and the ligature ﬁ", subject.clean_text("x² ½ ﬁn Å"))
+    observe("en dash, guillemets, low quotes", subject.clean_text("1–2 «a» „b‚"))
+    observe("other quotes, dashes and a minus", subject.clean_text("‛a‛ 5′ 6″ b―c d‐e f‑g −1 `h´"))
+    observe("zero-width space, byte order mark, soft hyphen", subject.clean_text("\ufeffa\u200bb c\u00add"))
+    observe("a control character", subject.clean_text("a\x07b"))
+
+
+def test_of_three_hyphens_the_third_is_left(subject, draw, observe):
+    observe("three and five hyphens", [subject.split_text("a" + "-" * count + "b") for count in (3, 5)])
+
+
+def test_all_white_space_separates(subject, draw, observe):
+    observe("non-breaking space, form feed, em space", subject.split_text("a\u00a0b\fc\u2003d"))
+    for white in WHITE_SPACE:
+        observe(f"a U+{ord(white):04X} b", subject.split_text(f"a{white}b"))
+
+
+def test_specials_come_last_and_once(subject, draw, observe):
+    tokens = draw.shuffled([*WORDS, *SIGNS])
+    observe("end of text among the tokens", subject.build_vocab(draw.shuffled([*tokens, "<|endoftext|>"])))
+    observe("unknown among the tokens", subject.build_vocab(draw.shuffled([*tokens, "<|unk|>"])))
+    observe("both, twice", subject.build_vocab(draw.shuffled([*tokens, *SPECIALS, *SPECIALS])))
+    observe("nothing but specials", subject.build_vocab(["<|unk|>", "<|endoftext|>"]))
+
+
+def test_build_vocab_leaves_its_tokens_alone(subject, draw, observe):
+    tokens = draw.shuffled([*WORDS, *WORDS, *SIGNS, "<|unk|>"])
+    observe("number of ids", len(subject.build_vocab(tokens)))
+    observe("tokens afterwards", tokens)
+
+
+def test_upper_and_lower_case_count(subject, draw, observe):
+    tokenizer = subject.SimpleTokenizer(shuffled_vocab(draw, [*draw.shuffled(WORDS), ",", "."]))
+    observe("ids", tokenizer.encode("the cat, The CAT. Cat zebra Zebra Apple apple"))
+
+
+def test_vocabulary_without_unk_is_refused(subject, draw, observe):
+    for vocab in ({"a": 0, "<|endoftext|>": 1}, {}):
+        observe.outcome(f"vocabulary of {len(vocab)}", subject.SimpleTokenizer, vocab, mentions=("<|unk|>",))
+    tokenizer = subject.SimpleTokenizer({"<|unk|>": 0})
+    observe("nothing but <|unk|>", [tokenizer.encode("a b"), tokenizer.decode([0, 0])])
+
+
+def test_the_vocabulary_is_not_changed(subject, draw, observe):
+    vocab = shuffled_vocab(draw, WORDS)
+    tokenizer = subject.SimpleTokenizer(vocab)
+    tokenizer.decode(tokenizer.encode("the dog <|endoftext|> barks; the cat?"))
+    observe("vocabulary afterwards", vocab)
+    small = {"a": 0, "<|unk|>": 1}
+    observe("end of text is unknown", subject.SimpleTokenizer(small).encode("a<|endoftext|>b"))
+    observe("the small vocabulary afterwards", small)
+
+
+def test_specials_are_written_out(subject, draw, observe):
+    vocab = shuffled_vocab(draw, [*WORDS, *SIGNS, "--"])
+    tokenizer = subject.SimpleTokenizer(vocab)
+    observe("text", tokenizer.decode([vocab[token] for token in ["cat", *SPECIALS, "the", *SPECIALS]]))
+
+
+def test_unknown_ids_are_refused(subject, draw, observe):
+    tokenizer = subject.SimpleTokenizer({"b": 0, "a": 1, "<|unk|>": 2, "<|endoftext|>": 3, "c": 5})
+    observe.outcome("the largest id", tokenizer.decode, [5])
+    observe.outcome("one larger", tokenizer.decode, [0, 6], mentions=("6",))
+    observe.outcome("an id in a gap", tokenizer.decode, [1, 4, 0], mentions=("4",))
+    observe.outcome("a negative id", tokenizer.decode, [0, -1], mentions=("-1",))
