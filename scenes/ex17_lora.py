@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 SIZE, STEPS, RATE = 7, 350, 0.1
-RANKS = (1, 2, 3, 7)
+RANKS = (1, 2, 7)
 SHADES = " ░▒▓█"
 
 
@@ -56,7 +56,7 @@ def look(subject, draw, observe):
     for rank in RANKS:
         learned[rank], trained[rank] = learn(subject, wanted, rank)
     lines = ["          " + "".join(f"{name:<19}" for name in wanted).rstrip()]
-    for label, shown in (("wanted", wanted), ("rank 1", learned[1]), ("rank 2", learned[2])):
+    for label, shown in (("wanted", wanted), ("rank 1", learned[1])):
         rows = zip(*(drawn(shown[name]) for name in wanted), strict=True)
         lines += ["", *("          " + "   ".join(f"|{part}|" for part in parts) for parts in rows)]
         lines[-4] = f"{label:<10}" + lines[-4][10:]
@@ -66,8 +66,8 @@ def look(subject, draw, observe):
             "kind": "text",
             "title": "What your LoRA has added to three weights",
             "lines": lines,
-            "note": "Darker is larger. Was your prediction right? The stripes are one row, seven times. "
-            "The cross has two kinds of row, and the diagonal seven.",
+            "note": "Darker is larger. The stripes are one row, seven times. The cross has two kinds of row, and the "
+            "diagonal seven.",
         },
     )
     numbers = [str(number) for number in range(SIZE)]
@@ -79,8 +79,7 @@ def look(subject, draw, observe):
             "rows": numbers,
             "columns": numbers,
             "values": (learned[1]["cross"] / learned[1]["cross"].max()).clamp(0, 1),
-            "note": "Row 3 is three times any other row: at rank 1 all rows are multiples of one row. The middle "
-            "of the cross comes out too large, and the corners are not empty.",
+            "note": "Row 3 is three times any other row: at rank 1 all rows are multiples of one row.",
         },
     )
     observe(
@@ -96,7 +95,7 @@ def look(subject, draw, observe):
                     for rank in RANKS
                 ),
             ],
-            "note": "No row of the diagonal helps with another, so each rank fills in one seventh more. Hu et al. "
-            "find that what fine-tuning adds to a large model is more like the cross: a small rank is enough.",
+            "note": "Was your prediction right? Hu et al. find that what fine-tuning adds to a large model is more "
+            "like the cross than like the diagonal: a small rank is enough.",
         },
     )

@@ -11,14 +11,19 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from grader.commands.show import show_scene
+from grader.course.catalogue import exercise_ids
 from grader.protocol.runs import Observation
 from grader.protocol.values import Array, Value
 from grader.report.console import Page
 from grader.report.scenes.panels import PANEL, BadPanel, Bars, Curves, Maps, Panel, Shades, read_panels
 from grader.report.scenes.png import save_png
 from grader.report.scenes.terminal import PLOT_HEIGHT, barred, mapped, plotted, shaded, show
+from grader.supervisor.launcher import Launcher
 from tests.mini import ROOT
 
+# What a person sees without scrolling far.
+SCREEN = 50
 BARS: dict[Value, Value] = {
     "kind": "bars", "title": "T", "note": "N", "labels": ["cat", "dog"], "names": ["p"], "values": [[0.75], [0.25]]
 }  # fmt: skip
@@ -128,6 +133,29 @@ def test_odd_weights_are_shown_all_the_same(tmp_path: Path) -> None:
     assert [line.count("?") for line in shaded(found[0])] == [0, 2, 2]
     assert save_png(found, tmp_path / "x" / "picture.png")
     assert not save_png(panels({"kind": "text", "title": "", "note": "", "lines": []}), tmp_path / "none.png")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "ex13_train" else ())
+        for name in exercise_ids(ROOT)
+        if (ROOT / "scenes" / f"{name}.py").exists()
+    ],
+)
+def test_every_scene_fits_a_terminal_and_a_screen(
+    name: str,
+    subject_processes: Launcher,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code = show_scene(ROOT, name, "", None, ROOT / "solutions", 17, subject_processes, tmp_path, Page())
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0, lines
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= SCREEN
 
 
 def test_ex06_shows_who_looks_at_whom(command: Command, checkout: Path) -> None:
