@@ -66,8 +66,8 @@ def look(subject, draw, observe):
             "kind": "text",
             "title": "What your LoRA has added to three weights",
             "lines": lines,
-            "note": "Darker is larger. The stripes are one row, seven times. The cross has two kinds of row, and the "
-            "diagonal seven.",
+            "note": "Darker is larger. The stripes are one row, seven times. The cross has two kinds of row, and "
+            "the diagonal seven.",
         },
     )
     numbers = [str(number) for number in range(SIZE)]
