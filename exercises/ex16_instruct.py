@@ -24,14 +24,14 @@ Every entry has an instruction, perhaps an input to work on, and an output. It b
     ### Response:
     friend<|endoftext|>
 
-What stands above the answer is the *prompt*, and the heading "### Response:" is its last line. When somebody
+Everything above the answer is the *prompt*, and the heading "### Response:" is its last line. When somebody
 asks later, the model is given exactly the prompt, heading included, and goes on from there. The end-of-text
 token after the answer is how the model learns to stop.
 
 A BATCH OF UNEQUAL LENGTHS
 Entries differ in length, and a tensor is a rectangle. So the shorter rows are padded on the right, only up to
 the longest row of *this* batch. The usual pad id is that of end-of-text, as GPT-2 has no other to spare.
-Targets are the inputs, moved by one: at every place the token that comes next. There are then four kinds:
+Targets are the inputs, moved by one: at every position the token that comes next. There are then four kinds:
 
     next token                 target               why
     a token of the prompt      itself, or −100      the prompt is given; whether learning to write it
@@ -40,8 +40,8 @@ Targets are the inputs, moved by one: at every place the token that comes next. 
     the first end-of-text      itself               the model should learn to stop
     padding after that         −100                 nothing to learn: it is not text
 
-A target of −100 does not count: your loss of exercise 11 leaves it out. *Where* a target stands decides about it,
-not its value: an end-of-text id within a text is text and counts, though the pads have the same id.
+A target of −100 does not count: your loss of exercise 11 leaves it out. What decides is the *position* of a target
+and not its value: an end-of-text id within a text is text and counts, though the pads have the same id.
 
 Attention needs no further mask. The padding is on the right, and under the causal mask a token sees only what
 is to its left. A DataLoader makes such batches if it is told how, with `functools.partial` for the arguments:
@@ -206,7 +206,7 @@ def collate(
 
     Fine print
         Rows are cut after the shift: a target is the next token, also in the last column.
-        The end-of-text that was appended is a target; what is padding is not. The place decides, never the value.
+        The end-of-text that was appended is a target; padding is not. The position decides, never the value.
         A prompt of 1 id, or of none, has no target to hide.
         ValueError: a prompt is longer than max_length, masked or not, so that no token of its answer would be a
         target. The message should name the row, counted from 0, the length of its prompt, and max_length.
@@ -276,7 +276,7 @@ def train_instruct(
     on_step: Callable[[History], None] | None = None,
     history: History | None = None,
 ) -> History:
-    """Train on instructions, from the beginning or from where a history stands.
+    """Train on instructions, from the beginning or from where a history is.
 
     Arguments and result are those of `train_model` in exercise 13. Each step that `training_steps` gives should be
     one `update_instruct`. After each, in this order:
@@ -303,5 +303,5 @@ def train_instruct(
 # 1. A tokenizer may join the end of the prompt and the beginning of the output into one token. Then no place
 #    divides them: hiding that token loses the start of the answer, and keeping it teaches the end of the prompt.
 #    It would also be a token that never comes up when the model is asked, as the prompt is encoded alone then.
-# 2. Yes. The prompt's last id stands in the last column, and its target is the first token of the answer. That one
+# 2. Yes. The prompt's last id is in the last column, and its target is the first token of the answer. That one
 #    token is learned, and nothing else.

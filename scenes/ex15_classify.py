@@ -92,7 +92,7 @@ def look(subject, draw, observe):
             "kind": "text",
             "title": "Four messages as rows of one length, and where each is read",
             "lines": [line(*rows[index]) for index in range(len(shown))],
-            "note": "A dot is a pad. What stands in the last column is hardly ever the last word of a message.",
+            "note": "A dot is a pad. What is in the last column is hardly ever the last word of a message.",
         },
     )
     observe(

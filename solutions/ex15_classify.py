@@ -40,10 +40,10 @@ column 2. The last *column* is a pad token:
     column      0     1     2     3
     token       5     9     2     0
     sees        5    5 9  5 9 2  5 9 2 0
-                            │     └─ another token, at another place
+                            │     └─ another token, at another position
                             └─ the verdict
 
-A pad token can see the text too, and training can teach it to pass a verdict. But how far it stands from the text
+A pad token can see the text too, and training can teach it to pass a verdict. But how far it is from the text
 depends on how long the longest message happened to be. Pad the same text to another length, and the verdict is
 another one. Read at the last real token, it is the same whatever follows: the causal mask hides the pads. What
 is padding is decided by the length, never by the value. The pad id may be a token of the text as well.
@@ -84,7 +84,7 @@ the mean over batches; here both are over messages. The loop is that of exercise
 accumulation and going on. What is the same in every loop from now on is given: `training_steps`.
 
 TWO QUESTIONS (the answers are at the end of this file)
-1. Nothing tells the attention which tokens are padding. Why does it do no harm? And if the pads stood in front?
+1. Nothing tells the attention which tokens are padding. Why does it do no harm? And if the pads came first?
 2. You are handed a classifier with an accuracy of 0.9. What do you have to know before you are glad?
 
 BEFORE YOU LOOK
@@ -340,7 +340,7 @@ class ClassifierGPT(nn.Module):
         Example: with ids (2, 4) and the lengths 3 and 1, row 0 is read at column 2, row 1 at column 0.
 
         Fine print
-            What stands behind the last real token should make no difference.
+            What comes after the last real token should make no difference.
         """
         logits = self.gpt(ids)
         rows = torch.arange(len(ids), device=ids.device)
@@ -499,7 +499,7 @@ def train_classifier(
     on_step: Callable[[ClassifierHistory], None] | None = None,
     history: ClassifierHistory | None = None,
 ) -> ClassifierHistory:
-    """Train a classifier, from the beginning or from where a history stands.
+    """Train a classifier, from the beginning or from where a history is.
 
     Arguments
         as for ex13's train_model; the optimizer holds what trains, and there is no sample
@@ -579,7 +579,7 @@ def classify_review(
 
 
 # ANSWERS
-# 1. The pads stand behind the text, and under the causal mask no token sees what comes after it. In front of the
+# 1. The pads come after the text, and under the causal mask no token sees what comes after it. In front of the
 #    text every token would see them, and all positions would move: attention would need a mask for them.
 # 2. How many messages have each label. If nine in ten have label 0, always answering 0 is as good. And on which
 #    messages it was measured: on those it was trained on, or those you chose the settings by, it says little.
