@@ -1,62 +1,81 @@
 """Byte pair encoding at work: from text to ids, and back.
 
+You need: bytes and their slices, dictionaries, `yield`, and what a merge is (exercise 2).
+
 WHY
-Training (exercise 2) learned which tokens there are. Now every text that the model will ever read has to be
-written in them, and every id that it produces has to become text again. This must be exact. A model trained
-on one way of cutting words understands another way badly, though no error is raised.
+Training (exercise 2) learned which tokens there are. Now every text that the model reads has to be written in
+them, and every id that it produces has to become text again. This has to be exact: a model that was trained on one
+way of cutting words understands another way badly, and no error says so.
 
 RANKS
-All that a tokenizer knows is one dictionary, from a token to its rank. A token is bytes, not text, because
-a token may hold half a character. The rank has two meanings at once. It is the token's id, the number that
-the model sees. And it says when training learned the token: a lower rank was learned earlier, from a more
-frequent pair. The dictionary always holds all 256 single bytes, so that every text can be written.
+All that a tokenizer knows is one dictionary, from a token to its *rank*. A token is bytes, not text, because it
+may hold half a character. The rank means two things. It is the token's id, the number that the model sees. And
+it says when training learned the token: a lower rank was learned earlier, from a more frequent pair. All 256
+single bytes are in the dictionary, so every text can be written.
 
-A byte's value is not its id. In GPT-2's vocabulary the letter "a" is byte 97 and id 64.
+A byte's value is not its id: in GPT-2's vocabulary the letter "a" is byte 97 and id 64.
 
 HOW A PIECE IS ENCODED
     1  Cut it into single bytes.
-    2  Look at every two neighbours. Joined, are they a token? Of all that are, take the one with the lowest
-       rank, and if it is there several times, the leftmost. Join these two.
-    3  Repeat step 2 until no two neighbours, joined, are a token. What is left are the tokens.
+    2  Look at every two neighbours. Joined, are they a token? Of all that are, join those with the lowest
+       rank, and if that token is there several times, the leftmost.
+    3  Repeat step 2 until no two neighbours, joined, are a token.
 
-So the merges are made in the order in which training learned them. That is the whole point. Joining from
-left to right whatever is known, or always taking the longest token that fits, also gives known tokens, but
-other ones.
+So the merges are made in the order in which training learned them. Joining whatever is known from left to right,
+or always taking the longest token that fits, gives known tokens as well, but other ones.
 
 A SMALL EXAMPLE
-To keep it readable, here each byte's id is its value: a is 97, b 98, c 99. The learned tokens are
-"bc" 256, "ab" 257, "cd" 258 and "abcd" 259.
+To keep it readable, each byte's id is its value here: a is 97, b 98, c 99, d 100, x 120. The learned tokens are
+"bc" 256, "ab" 257, "cd" 258 and "abcd" 259. The piece is "abxcd".
 
-    abc     neighbours ab 257, bc 256              the lowest is bc:   a bc
-            neighbours abc, no token               done                97 256
-    abcd    neighbours ab 257, bc 256, cd 258      the lowest is bc:   a bc d
-            neighbours abc and bcd, no tokens      done                97 256 100
-    abxcd   neighbours ab 257, bx, xc, cd 258      ab, later cd:       ab x cd = 257 120 258
+    a   b   x   c   d        joined, ab 257 and cd 258 are tokens. The lowest is ab.
+    └─┬─┘   │   │   │
+      ab    x   c   d        joined, only cd 258 is a token.
+      │     │   └─┬─┘
+      ab    x     cd         joined, neither abx nor xcd is a token. Done.
+     257   120   258
+
+Two more, in short:
+
+    a b c     ab 257, bc 256            the lowest is bc     a bc      97 256
+    a b c d   ab 257, bc 256, cd 258    the lowest is bc     a bc d    97 256 100
 
 From left to right, "abc" would have become ab c. And "abcd" is a token that merging never reaches.
 
 HOW A TEXT IS ENCODED
-    text ─► cut at special tokens ─► cut into pieces by a pattern ─► UTF-8 bytes ─► ids
+    "Hi you<|end|>Hi"
+    cut at the special tokens     "Hi you"          "<|end|>"    "Hi"
+    cut into pieces               "Hi"    " you"                 "Hi"
+    merge the bytes of each       ids     ids       its own id   ids
 
-A special token such as "<|endoftext|>" is a sign for the model: here one document ends. It has an id of its
-own, outside the ranks. If a user could type it, they could forge the end of a document. So it is refused
-unless the caller has allowed it by name.
+A special token such as "<|endoftext|>" tells the model that a document ends here. It has an id of its own,
+outside the ranks. A user who could type it could forge the end of a document. So it is refused unless the
+caller has allowed it by name.
 
 HOW IDS ARE DECODED
 The bytes of all tokens are joined first, and only then read as UTF-8. "🙂" is four bytes, and GPT-2 has two
-tokens for it, of two bytes each. Neither is text by itself. Bytes that are not UTF-8 become "�" (U+FFFD),
-because a model is free to produce half a character, and decoding must not fail then.
+tokens for it, of two bytes each. Neither is text by itself. Bytes that are not UTF-8 become "�" (U+FFFD): a
+model is free to produce half a character, and decoding should not fail then.
 
-WHAT THIS DOES NOT DO
-It looks at all neighbours again after every merge. A piece is mostly a word, so that is fast enough. For a
-piece of 100,000 letters one would keep the neighbours in a priority queue.
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", sections 2.4 (special tokens) and 2.5. There tiktoken does
+the encoding. Here you write it, and on the same ranks your ids should equal tiktoken's.
 
 NOT ALLOWED HERE
 The packages tiktoken, tokenizers and transformers: each of them holds a finished tokenizer.
 
+TWO QUESTIONS (the answers are at the end of this file)
+1. A tokenizer meets an alphabet that was not in the text it was trained on. Why does it need no <|unk|>?
+2. Two tokenizers have the same tokens under different ranks. Can a model that was trained with one use the other?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex03` learns 400 merges from the story in data/, and encodes a
+sentence with a frequent word, "lighthouse", and one that is not in the story, "unthinkable". Predict first: into
+how many tokens does each of them fall? And how many does "ü" take, and how many "🙂"? Then try a sentence of your
+own: `python3 -m grader show ex03 "What a day"`.
+
 Read on: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", section 3.2.
-Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2. Raschka, "Build a
-Large Language Model (From Scratch)", section 2.5.
+Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2.
 """
 
 import json
@@ -73,27 +92,23 @@ def bpe_encode(piece: bytes, ranks: dict[bytes, int]) -> list[int]:
     """The ids of one piece, by merging its bytes in the order of the ranks.
 
     Arguments
-        piece  any bytes; they need not be valid UTF-8
-        ranks  a token -> its rank, which is its id. All 256 single bytes are in it. The ranks are different
-               whole numbers from 0 on, perhaps with gaps. The order of the dictionary means nothing. The
-               longer tokens are as BPE training makes them: each is a join of two tokens of lower rank, in
-               the order of the merges. Others, which merging never reaches, may be among them.
+        piece  any bytes, valid UTF-8 or not
+        ranks  a token -> its rank, which is its id; all 256 single bytes are in it
     Returns
-        the ids, in the order of the piece; [] for an empty piece
+        the ids, in order
 
-    Start from single bytes. Of all neighbours that are a token when joined, join those with the lowest rank;
-    if that token is there several times, the leftmost. Stop when no two neighbours, joined, are a token.
-
-    With such ranks a merge never makes a new pair of a lower rank than its own. So you may as well join all
-    places of the lowest rank at once, from the left, or go once through the tokens by rank.
-
-    There is no other rule. In particular the piece is not looked up as a whole: "abcd" of the lesson gives
-    three ids although it is a token. `ranks` is not changed.
+    Start from single bytes. Of all neighbours that are a token when joined, join those with the lowest rank, and
+    of equal ones the leftmost. Repeat until none are.
 
     Examples, with the ranks of the lesson
         bpe_encode(b"abc", ranks) is [97, 256]
         bpe_encode(b"abcd", ranks) is [97, 256, 100]
         bpe_encode(b"abxcd", ranks) is [257, 120, 258]
+
+    Fine print
+        The piece should not be looked up as a whole: "abcd" gives three ids although it is a token.
+        An empty piece gives []. Ranks may have gaps, and the dictionary may list them in any order.
+        You may join all places of the lowest rank at once: with ranks from training, that gives the same ids.
 
     Source: Sennrich et al. 2016, section 3.2, on bytes as in Radford et al. 2019, section 2.2.
     """
@@ -111,20 +126,49 @@ def bpe_encode(piece: bytes, ranks: dict[bytes, int]) -> list[int]:
     return [ranks[part] for part in parts]
 
 
+def split_at_specials(text: str, special_tokens: Collection[str], allowed: Collection[str]) -> list[str]:
+    """Cut a text at its special tokens, and refuse those that are not allowed.
+
+    Arguments
+        text            any text
+        special_tokens  all special tokens, for instance the keys of a dictionary; none of them is empty
+        allowed         those that may occur: a set, list or tuple
+    Returns
+        the special tokens in the text and the parts between them, in order
+
+    A special token that occurs and is not allowed should raise a ValueError that names it.
+
+    Example: with special_tokens and allowed both ["<|end|>"], "a<|end|>b" gives ["a", "<|end|>", "b"].
+
+    Fine print
+        The text is read from left to right. Where several special tokens begin at the same position, the
+        longest is taken. Each of their characters stands for itself: the | in "<|end|>" means no "or".
+        A special token is refused wherever it occurs, even within an allowed one. A string in `allowed` that is no
+        special token has no effect. Empty parts may be among the result or left out.
+
+    Source: tiktoken's `Encoding.encode`.
+    """
+    for special in special_tokens:
+        if special in text and special not in allowed:
+            raise ValueError(f"the special token {special} is in the text and not allowed")
+    if not special_tokens:
+        return [text]
+    longest_first = sorted(special_tokens, key=len, reverse=True)
+    # The group makes split() keep what it splits at.
+    return regex.split("(" + "|".join(regex.escape(special) for special in longest_first) + ")", text)
+
+
 class BPETokenizer:
     """Text to ids and back, by one vocabulary.
 
     Arguments
         ranks           a token, as bytes -> its id, as for `bpe_encode`
-        special_tokens  a special token, as text -> its id; None stands for {}. No special token is empty text.
-                        Their ids are not among the ranks, and need not follow these directly.
+        special_tokens  a special token, as text -> its id, which is not among the ranks; None means {}
         pattern         how text is cut into pieces, for the `regex` package
 
     Attributes
-        ranks, special_tokens, pattern  what the tokenizer was made of: a dict, a dict, a str
-
-    The two dictionaries are copies. The ones that were given are not changed, and changing them later does
-    not change the tokenizer. No tokenizer shares anything with another.
+        ranks, special_tokens  copies of the two dictionaries: changing the originals later changes nothing here
+        pattern                as given, a str
 
     Source: Radford et al. 2019, section 2.2. The names follow the `tiktoken` library.
     """
@@ -147,50 +191,27 @@ class BPETokenizer:
 
         Arguments
             text             any text
-            allowed_special  which special tokens may occur in the text: a set, list or tuple of strings, not
-                             one string. A string in it that is no special token has no effect.
+            allowed_special  which special tokens may occur in it, as for `split_at_specials`
         Returns
-            the ids, in the order of the text; [] for an empty text
-        Raises
-            ValueError: a special token occurs in the text and is not allowed. It does not matter where, nor
-            whether it is a part of another, allowed one. The message names this special token.
-            ValueError: the text holds a surrogate, a character from U+D800 to U+DFFF. That is half of an
-            emoji in UTF-16, and UTF-8 cannot write it; two of them side by side are refused as well. The
-            message names the position of the first, text[position]. (`UnicodeEncodeError` is a ValueError.)
+            the ids, in the order of the text
 
-        The text is cut at the allowed special tokens. It is read from left to right, and where several begin
-        at the same place, the longest is taken. Each gives its id. Every character of a special token stands
-        for itself: the | in "<|endoftext|>" means no "or".
-
-        What stands between them, before the first and after the last, is encoded each part on its own, with
-        all its white space. It is cut into pieces: the whole matches of the pattern from left to right, also
-        where the pattern has groups. What lies between two matches is left out; with GPT2_PATTERN there is
-        no such thing. Each piece is written in UTF-8. If these bytes are in `ranks` as a whole, that is its
-        one id. If not, `bpe_encode` gives its ids.
-
-        (With trained ranks the look-up only saves time. In others it matters: tiktoken has it, and Llama 3,
-        whose vocabulary holds tokens that merging never reaches, needs it.)
+        A special token gives its own id. The text between them is cut into the matches of the pattern. If
+        the bytes of such a piece, in UTF-8, are in `ranks` as a whole, that is its one id. If not, `bpe_encode`
+        gives its ids.
 
         Example: for BPETokenizer(ranks, {"<|end|>": 500}), with the ranks of the lesson,
         encode("abc<|end|>abcd", {"<|end|>"}) is [97, 256, 500, 259].
 
+        Fine print
+            ValueError: a special token is not allowed, as in `split_at_specials`.
+            With trained ranks the look-up of whole pieces only saves time. Llama 3 has tokens that merging never
+            reaches, and needs it.
+
         Source: Radford et al. 2019, section 2.2.
         """
-        surrogate = regex.search(r"[\ud800-\udfff]", text)
-        if surrogate:
-            raise ValueError(f"half of a surrogate pair stands at position {surrogate.start()} of the text")
-        for special in self.special_tokens:
-            if special in text and special not in allowed_special:
-                raise ValueError(f"the special token {special} stands in the text and is not allowed")
-        specials = [special for special in self.special_tokens if special in allowed_special]
-        parts = [text]
-        if specials:
-            specials.sort(key=len, reverse=True)
-            # The group makes split() keep what it splits at.
-            parts = regex.split("(" + "|".join(regex.escape(special) for special in specials) + ")", text)
         ids = []
-        for part in parts:
-            if part in specials:
+        for part in split_at_specials(text, self.special_tokens, allowed_special):
+            if part in self.special_tokens:
                 ids.append(self.special_tokens[part])
                 continue
             for match in regex.finditer(self.pattern, part):
@@ -205,20 +226,20 @@ class BPETokenizer:
         """The text of some ids.
 
         Arguments
-            ids  ids of tokens and of special tokens: a list or anything else that can be walked once
+            ids  ids of tokens and of special tokens: a list, or anything else that a loop can go through once
         Returns
-            the text; "" for no ids
-        Raises
-            KeyError: an id belongs to no token and no special token. The message names the id. (A
-            dictionary's own KeyError does.) No id counts from the end: -1 is unknown.
+            the text
 
-        The bytes of all tokens are joined first. Then they are decoded as UTF-8, with errors="replace". A
-        special token stands for its text, in UTF-8. No space is put between tokens and nothing is cut off.
+        The bytes of all tokens should be joined first, and then decoded as UTF-8, with errors="replace". A
+        special token gives its own text.
 
         Example: with the ranks of the lesson, decode([97, 256, 100]) is "abcd". The bytes of "é" are 195 and
-        169, so there decode([195, 169]) is "é", and decode([97, 195]) is "a�".
+        169, so decode([195, 169]) is "é", and decode([97, 195]) is "a�".
 
-        Source: Radford et al. 2019, section 2.2; errors="replace" is what GPT-2's own code does.
+        Fine print
+            KeyError: an id is unknown, such as -1. The message names it, as a dictionary's own KeyError does.
+
+        Source: GPT-2's own code has errors="replace" too.
         """
         return b"".join(self.tokens[number] for number in ids).decode("utf-8", errors="replace")
 
@@ -230,15 +251,13 @@ class BPETokenizer:
             allowed_special  as for `encode`
         Returns
             an iterator over ids: those of the first text, then those of the second, and so on
-        Raises
-            ValueError: as `encode` does, at the moment when the text at fault is reached. The ids of the
-            texts before it have been handed out by then.
 
-        Each text is encoded on its own, as `encode` does: nothing is merged from one text into the next, and
-        nothing is put between them. Nothing is read ahead: no text is taken before the first id is asked for,
-        and the next text is taken only when an id is asked for and those of the text before are used up.
+        Each text is encoded on its own. It should be taken only when its first id is asked for.
 
-        Example: list(tokenizer.encode_iterable(["ab", "c"])) is what encode("ab") + encode("c") is.
+        Example: list(tokenizer.encode_iterable(["ab", "c"])) is encode("ab") + encode("c").
+
+        Fine print
+            ValueError: as `encode` raises it, but only when that text is reached.
 
         Source: assignment 1 of Stanford's course CS336 has a method of this name.
         """
@@ -246,15 +265,14 @@ class BPETokenizer:
             yield from self.encode(text, allowed_special)
 
     def save(self, path: str | Path) -> None:
-        """Write the tokenizer to one file. A file that is there already is replaced.
+        """Write the tokenizer to one file, for `load`. A file that is there already is replaced.
 
         Arguments
             path  where to, a string or a `Path`
 
-        Ranks, special tokens and pattern are written, so that `load` can bring all of them back. The format
-        is yours. JSON is a good choice, but it knows no bytes: write a token in hexadecimal (`bytes.hex`) or
-        in base64. Most tokens of a real vocabulary are text, but some are not valid UTF-8. Name the encoding
-        when you open a text file, because on Windows the default is another.
+        The format is yours. JSON is a good choice, but it knows no bytes: write a token in hexadecimal
+        (`bytes.hex`), since not every token is valid UTF-8. Name the encoding when you open a text file: on Windows
+        the default is another.
         """
         content = {
             "ranks": {token.hex(): rank for token, rank in self.ranks.items()},
@@ -270,11 +288,18 @@ class BPETokenizer:
         Arguments
             path  where it is, a string or a `Path`
         Returns
-            a tokenizer of the class on which `load` was called, whose `ranks`, `special_tokens` and `pattern`
-            equal those of the one that was saved: tokens are bytes again, ids are ints
-        Raises
-            FileNotFoundError: there is no such file. (`open` raises it by itself.)
+            a tokenizer of the class `cls`, with equal `ranks`, `special_tokens` and `pattern`
+
+        Fine print
+            FileNotFoundError: there is no such file. Opening it raises that by itself.
         """
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         ranks = {bytes.fromhex(token): rank for token, rank in content["ranks"].items()}
         return cls(ranks, content["special_tokens"], content["pattern"])
+
+
+# ANSWERS
+# 1. UTF-8 writes every text in bytes, and all 256 bytes are tokens. The new alphabet is spelled out byte by byte,
+#    so its words take many tokens, but nothing is lost.
+# 2. No. The rank is the id, so every id would mean another token. The merges would also come in another order,
+#    and cut words differently.

@@ -1,60 +1,84 @@
 """Embeddings: from token ids to vectors.
 
+You need: indexing, cross-entropy and how an `nn.Module` holds its parameters (exercise 0), batches of ids
+(exercise 4).
+
 WHY
-A token id is a name, not a quantity. Token 7 is not more than token 3, and token 5 does not lie between
-them. But a network computes with quantities. So every token gets a vector of its own, and training decides
-what stands in it. Tokens that are used alike end up with vectors that are alike.
+A token id is a name, not a quantity. Token 7 is not more than token 3, and token 5 does not lie between them.
+But a network computes with quantities. So every token gets a vector of its own, its *embedding*, and training
+decides its numbers. Tokens that are used alike end up with vectors that are alike.
 
 HOW
-All vectors stand in one table of learned numbers, one row for each token of the vocabulary. To embed a
-token is to look up its row:
+All vectors are in one table of learned numbers, with one row for each token of the vocabulary. To embed a token
+is to pick its row:
 
     vector of token i = row i of the table              ids (B, T)  →  vectors (B, T, D)
 
-The same can be written as a product. Token i as a *one-hot* row, all zeros and a single 1 at place i, times
-the table, is row i of the table. So the lookup is a linear layer without the multiplications by 0. That is
-why it can learn: the gradient of a vector goes to the row that it came from. A token that occurs three times
-sends three gradients to its row, where they add up. A row that was not asked for gets a gradient of 0.
+A table is an `nn.Parameter`: a tensor that the module counts among what is trained. Backpropagation sends the
+gradient of each vector to the row that it came from. A token that occurs three times sends three gradients to its
+row, where they add up. A row that nobody picked gets a gradient of 0.
+
+The same can be written as a product. Token i as a *one-hot* row, all zeros and a single 1 at position i, times the
+table, is row i of the table. So the look-up is a linear layer without the multiplications by 0.
 
 POSITIONS
-Attention, which comes next, looks at what the tokens are, not at where they stand. "dog bites man" and "man
-bites dog" would be the same to it. So each place gets a vector too: a second table, with one row for each
-place, 0 to context_length − 1. It is learned like the first. The two vectors are added:
+Attention, which comes next, sees what the tokens are, but not where they are. "dog bites man" and "man bites dog"
+would be the same to it. So each position gets a vector too, in a second table of context_length rows, learned like
+the first. The two vectors are added:
 
     x[b, t] = token_table[ids[b, t]] + position_table[t]
 
-Sequence b of the batch plays no part in the second term: place 0 is place 0 in every sequence. The table has
-context_length rows and no more, so a longer sequence has to be refused.
+Position 0 is the same row in every sequence b. A sequence of more than context_length tokens has to be refused,
+because there are no rows for the rest.
 
 A SMALL EXAMPLE
-D = 2. The token table has rows (1, 0), (0, 2), (3, 1) for tokens 0, 1, 2. The position table has rows
-(0.1, 0.2), (0.3, 0.4), (0.5, 0.6), (0.7, 0.8) for places 0 to 3. The ids are 2, 0, 2.
+V = 3, D = 2, context_length = 4. The text is "day by day".
 
-    tokens      (3, 1)      (1, 0)      (3, 1)
-    positions   (0.1, 0.2)  (0.3, 0.4)  (0.5, 0.6)
-    sum         (3.1, 1.2)  (1.3, 0.4)  (3.5, 1.6)
+    token table                      ids           2          0          2
+    0  by    1    0                                │          │          │
+    1  in    0    2                  token rows   (3, 1)     (1, 0)     (3, 1)
+    2  day   3    1                                  +          +          +
+                                     the first    (0.1, 0.2) (0.3, 0.4) (0.5, 0.6)
+    position table                   three rows      =          =          =
+    0       0.1  0.2                 vectors      (3.1, 1.2) (1.3, 0.4) (3.5, 1.6)
+    1       0.3  0.4
+    2       0.5  0.6
+    3       0.7  0.8                 (row 3 is not used)
 
-Token 2 occurs twice and has two different vectors now: the model can tell the first from the second. There
-are three tokens, so the row of place 3 is not used.
+"day" occurs twice and has two different vectors now: the model can tell the first from the second.
 
 DROPOUT
-While training, some numbers of the *sum* are set to 0 at random, and the others are divided by
-1 − probability, so that the size stays right on average. Each number has its own luck. Nothing is dropped in
-evaluation mode. `nn.Dropout` does all of it.
+While training, some numbers of the sum are set to 0 at random, each on its own, and the others are divided by
+1 − probability, so that the size is right on average. Nothing is dropped in evaluation mode. `nn.Dropout` does
+both.
 
-WHAT IS NOT HERE
-The first transformer had no position table: it added fixed waves, sines and cosines of different lengths.
-Newer models turn the queries and keys instead; you will write that in a later exercise. GPT-2 learns its
-positions, as you do here. A table is an `nn.Parameter`: a tensor that the module counts among what is trained.
+A TABLE THAT WRITES
+Make a row as wide as the vocabulary, and read its V numbers as logits: row i scores every token that may follow
+token i. That is a *bigram model*, a language model made of one table. Train it with your cross-entropy, draw the
+next token from the softmax of a row, go on from that token, and it writes. The scene does that.
+
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", section 2.1 (why vectors), 2.7 (tokens) and 2.8 (positions);
+the dropout comes in 4.6. There `nn.Embedding` does the look-up, and a sequence that is too long ends in an
+IndexError of torch. The bigram model is not in the book.
 
 NOT ALLOWED HERE
-torch's own embedding, under any name, such as nn.Embedding, F.embedding and F.embedding_bag: the lookup *is* the
+torch's own embedding, under any name, such as nn.Embedding, F.embedding and F.embedding_bag: the look-up *is* the
 exercise.
+
+TWO QUESTIONS (the answers are at the end of this file)
+1. A token occurs only once in the text. How many of the training steps change its row in the token table?
+2. GPT-2 small has 50,257 tokens, 1,024 positions, and D = 768. How many numbers are in its two tables, and how much
+   is that of its 124 million?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex05` trains a bigram model made of your table, on a story, for a
+thousand steps. Then it writes: the first text that your own code produces. It sees one token back and nothing else.
+Predict first: will it write words? Sentences? Sense?
 
 Shapes: B batch, T tokens, D the width of a vector, V the size of the vocabulary.
 Read on: Bengio et al. 2003, "A Neural Probabilistic Language Model". Gehring et al. 2017, "Convolutional
-Sequence to Sequence Learning", for learned positions. Radford et al. 2018, "Improving Language Understanding
-by Generative Pre-Training". Raschka, "Build a Large Language Model (From Scratch)", chapter 2.
+Sequence to Sequence Learning", for learned positions.
 """
 
 import torch
@@ -69,70 +93,60 @@ class TokenEmbedding(nn.Module):
         emb_dim     D, the width of a row
 
     Attributes
-        weight  `nn.Parameter`, float (V, D): the table, and the only parameter. Row i belongs to token i.
+        weight  `nn.Parameter`, float (V, D): the only parameter
 
-    Source: Bengio et al. 2003; Raschka, chapter 2.
+    Source: Bengio et al. 2003; Raschka, section 2.7.
     """
 
     def __init__(self, vocab_size: int, emb_dim: int) -> None:
-        """Make the table. Its numbers are drawn by `torch.randn`: normal, mean 0, standard deviation 1."""
+        """Make the table, with numbers drawn by `torch.randn`."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(vocab_size, emb_dim))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Look up the row of every token.
+        """Pick the row of every token.
 
         Arguments
-            ids  int64 of any shape (…), also of shape (), a single id; each 0 … V−1
+            ids  int64 of any shape (…)
         Returns
-            float (…, D), with dtype and device of the table: the shape of ids with one more axis at the end.
-            Entry [b, t] is row ids[b, t] of the table, unscaled.
+            float (…, D), of the table's dtype: for ids (B, T), entry [b, t] is row ids[b, t]
 
-        ids and the table are not changed. The gradient reaches the table: a token that occurs several times
-        has the sum of their gradients in its row, a token that does not occur has zeros.
-
-        Example: with a table of rows (1, 0), (0, 2), (3, 1) the ids [2, 0, 2] give (3, 1), (1, 0), (3, 1).
+        Example: with the lesson's table, [2, 0, 2] gives (3, 1), (1, 0), (3, 1).
         """
         return self.weight[ids]
 
 
 class PositionalEmbedding(nn.Module):
-    """A table with one row for each place in a sequence.
+    """A table with one row for each position in a sequence.
 
     Arguments
         context_length  the longest sequence that will come: the number of rows
         emb_dim         D, the width of a row
 
     Attributes
-        weight  `nn.Parameter`, float (context_length, D): the table, and the only parameter. Row t belongs to
-                place t, counted from 0.
+        weight  `nn.Parameter`, float (context_length, D): the only parameter
 
-    Source: Gehring et al. 2017; Raschka, chapter 2.
+    Source: Gehring et al. 2017; Raschka, section 2.8.
     """
 
     def __init__(self, context_length: int, emb_dim: int) -> None:
-        """Make the table. Its numbers are drawn by `torch.randn`: normal, mean 0, standard deviation 1."""
+        """Make the table, with numbers drawn by `torch.randn`."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(context_length, emb_dim))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """The rows of the places 0 … T−1.
+        """The rows of the positions 0 … T−1.
 
         Arguments
-            ids  int64 (B, T), T from 1 to context_length. Only T and the device matter, neither what the ids
-                 are nor how many sequences there are: B may be larger than context_length.
+            ids  int64 (B, T); only T matters
         Returns
-            float (T, D), of the dtype of the table: its first T rows, the same for every sequence, so there is
-            no axis for the batch. On the device of ids, where the table is as well: if you make positions,
-            make them there.
-        Raises
-            ValueError: T is larger than context_length. The message names both numbers.
+            float (T, D), of the table's dtype: its first T rows, without an axis for the batch
 
-        ids and the table are not changed; the gradient reaches the table. The result may share memory with the
-        table, or be a copy.
+        Example: with the lesson's table, ids of shape (5, 2) give (0.1, 0.2), (0.3, 0.4).
 
-        Example: with a table of rows (0.1, 0.2), (0.3, 0.4), (0.5, 0.6) any ids of shape (4, 2) give
-        (0.1, 0.2), (0.3, 0.4).
+        Fine print
+            ValueError: T is larger than context_length. The message should name both numbers.
+            New tensors, for instance of positions, should be on the device of ids.
         """
         length, context_length = ids.shape[-1], self.weight.shape[0]
         if length > context_length:
@@ -144,17 +158,13 @@ class GPTEmbedding(nn.Module):
     """What a GPT begins with: token plus position, then dropout.
 
     Arguments
-        vocab_size      V, the number of tokens
-        context_length  the longest sequence that will come
-        emb_dim         D, the width of all vectors
-        dropout         the probability with which a number of the sum is dropped in training mode
+        vocab_size, context_length, emb_dim  as above
+        dropout                              the probability with which a number of the sum is dropped
 
     Attributes
-        tok_emb   a TokenEmbedding
-        pos_emb   a PositionalEmbedding; these two hold all the parameters
-        drop_emb  an `nn.Dropout`
+        tok_emb, pos_emb, drop_emb  a TokenEmbedding, a PositionalEmbedding, an `nn.Dropout`
 
-    Source: Radford et al. 2018; Raschka, chapter 2, and chapter 4 for the dropout.
+    Source: Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training".
     """
 
     def __init__(self, vocab_size: int, context_length: int, emb_dim: int, dropout: float) -> None:
@@ -168,17 +178,19 @@ class GPTEmbedding(nn.Module):
         """Embed a batch of sequences.
 
         Arguments
-            ids  int64 (B, T), T from 1 to context_length; each id 0 … V−1
+            ids  int64 (B, T)
         Returns
-            float (B, T, D), with dtype and device of the tables. Entry [b, t] is the row of token ids[b, t] plus
-            the row of place t. In training mode each number of this sum is set to 0 on its own, with the
-            probability given, and what is kept is divided by 1 − probability; in evaluation mode the sum stays
-            as it is.
-        Raises
-            ValueError: T is larger than context_length. The message names both numbers.
+            float (B, T, D): the row of each token plus the row of its position, and the dropout of that sum
 
-        ids and the tables are not changed; gradients reach both tables.
+        Example: the one of the lesson, in evaluation mode.
 
-        Example: the one of the lesson above gives (3.1, 1.2), (1.3, 0.4), (3.5, 1.6) in evaluation mode.
+        Fine print
+            ValueError: T is larger than context_length, as above.
         """
         return self.drop_emb(self.tok_emb(ids) + self.pos_emb(ids))
+
+
+# ANSWERS
+# 1. Only those whose batch holds the token as an input. In all others the gradient of its row is 0. That is why
+#    rare tokens are learned badly, and one reason why a vocabulary of whole words is a bad idea.
+# 2. 50,257 · 768 + 1,024 · 768 = 38,597,376 + 786,432 = 39,383,808: nearly a third.

@@ -1,4 +1,7 @@
-"""Probes of ex05: embeddings. Each runs on the reference, on your code and on every known mistake."""
+"""Probes of ex05: embeddings. Each runs on the reference, on your code and on every known mistake.
+
+The core first, then the fine print, as in the docstrings.
+"""
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -53,37 +56,6 @@ def test_token_embedding_keeps_double_precision(subject, draw, observe):
     observe("what a float32 cannot hold of them", (vectors - vectors.float()) * 1e6)
 
 
-def test_token_vectors_are_on_the_device_of_the_table(subject, draw, observe):
-    ids = draw.integers(2, 7, high=11)
-    with _AsWithAGpu() as machine:
-        embedding = subject.TokenEmbedding(11, 6)
-        draw.fill(embedding)
-        machine.move(embedding)
-        vectors = embedding(ids)
-    observe("vectors", vectors)
-    observe("their device, if ids and table were on a GPU", "CPU" if machine.on_cpu(vectors) else "GPU")
-
-
-def test_gradients_of_a_repeated_token_add_up(subject, draw, observe):
-    embedding = subject.TokenEmbedding(9, 6)
-    draw.fill(embedding)
-    ids = torch.tensor([[4, 2, 4, 0, 7], [2, 4, 8, 8, 1]])  # 3, 5 and 6 do not occur
-    (embedding(ids) * draw.normal(2, 5, 6)).sum().backward()
-    observe("gradient of the table", embedding.weight.grad)
-
-
-def test_lookup_leaves_the_token_table_alone(subject, draw, observe):
-    embedding = subject.TokenEmbedding(11, 6)
-    draw.fill(embedding)
-    before = embedding.weight.detach().clone()
-    ids = draw.integers(2, 7, high=11)
-    with torch.no_grad():
-        observe("vectors without a graph", embedding(ids))
-        observe("change of the table", embedding.weight - before)
-        embedding.weight.mul_(2)  # as a step of the optimizer would change it
-        observe("vectors after the table changed", embedding(ids))
-
-
 def test_positional_lesson_example(subject, draw, observe):
     embedding = subject.PositionalEmbedding(3, 2)
     with torch.no_grad():
@@ -130,45 +102,6 @@ def test_positional_embedding_keeps_double_precision(subject, draw, observe):
     observe("what a float32 cannot hold of them", (rows - rows.float()) * 1e6)
 
 
-def test_positions_are_on_the_device_of_the_ids(subject, draw, observe):
-    ids = draw.integers(2, 7, high=50)
-    with _AsWithAGpu() as machine:
-        embedding = subject.PositionalEmbedding(8, 6)
-        draw.fill(embedding)
-        machine.move(embedding)
-        rows = embedding(ids)
-    observe("rows", rows)
-    observe("device of the rows, if ids and table were on a GPU", "CPU" if machine.on_cpu(rows) else "GPU")
-
-
-def test_gradient_reaches_the_position_table(subject, draw, observe):
-    embedding = subject.PositionalEmbedding(8, 6)
-    draw.fill(embedding)
-    (embedding(draw.integers(2, 5, high=50)) * draw.normal(5, 6)).sum().backward()
-    observe("gradient of the table", embedding.weight.grad)
-
-
-def test_lookup_leaves_the_position_table_alone(subject, draw, observe):
-    embedding = subject.PositionalEmbedding(8, 6)
-    draw.fill(embedding)
-    before = embedding.weight.detach().clone()
-    ids = draw.integers(2, 7, high=50)
-    with torch.no_grad():
-        observe("rows without a graph", embedding(ids))
-        observe("change of the table", embedding.weight - before)
-        embedding.weight.mul_(2)
-        observe("rows after the table changed", embedding(ids))
-
-
-def test_positions_beyond_the_context_are_refused(subject, draw, observe):
-    embedding = subject.PositionalEmbedding(12, 6)
-    draw.fill(embedding)
-    observe("rows for 12 tokens", embedding(draw.integers(2, 12, high=50)))
-    observe.outcome("13 tokens", embedding, draw.integers(2, 13, high=50), mentions=("13", "12"))
-    embedding.eval()
-    observe.outcome("40 tokens", embedding, draw.integers(1, 40, high=50), mentions=("40", "12"))
-
-
 def test_gpt_lesson_example(subject, draw, observe):
     embedding = subject.GPTEmbedding(3, 4, 2, dropout=0.0)
     with torch.no_grad():
@@ -206,47 +139,6 @@ def test_gpt_embedding_with_more_sequences_than_places(subject, draw, observe):
     observe("vectors of ids (7, 5)", embedding(draw.integers(7, 5, high=11)))
 
 
-def test_gpt_embedding_keeps_double_precision(subject, draw, observe):
-    embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.0).double()
-    draw.fill(embedding)
-    with torch.no_grad():
-        embedding.pos_emb.weight.div_(3)  # thirds, which a float32 would round
-    vectors = embedding(draw.integers(2, 7, high=11))
-    observe("vectors", vectors)
-    observe("what a float32 cannot hold of them", (vectors - vectors.float()) * 1e6)
-
-
-def test_gradients_reach_both_tables(subject, draw, observe):
-    embedding = subject.GPTEmbedding(9, 8, 6, dropout=0.0)
-    draw.fill(embedding)
-    ids = torch.tensor([[4, 2, 4, 0, 7], [2, 4, 8, 8, 1], [1, 1, 1, 0, 4]])  # 3, 5 and 6 do not occur
-    for mode in (True, False):  # the second gradient is added to the first
-        (embedding.train(mode)(ids) * draw.normal(3, 5, 6)).sum().backward()
-        observe(f"gradient of the token table, train({mode})", embedding.tok_emb.weight.grad)
-        observe(f"gradient of the position table, train({mode})", embedding.pos_emb.weight.grad)
-
-
-def test_embedding_leaves_both_tables_alone(subject, draw, observe):
-    embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.0)
-    draw.fill(embedding)
-    tables = (embedding.tok_emb.weight, embedding.pos_emb.weight)
-    before = [table.detach().clone() for table in tables]
-    ids = draw.integers(2, 7, high=11)
-    with torch.no_grad():
-        observe("vectors without a graph", embedding(ids))
-        observe("once more", embedding(ids))
-        observe("change of the tables", [table - copy for table, copy in zip(tables, before, strict=True)])
-
-
-def test_too_many_tokens_are_refused(subject, draw, observe):
-    embedding = subject.GPTEmbedding(20, 12, 6, dropout=0.0)
-    draw.fill(embedding)
-    observe("vectors of 12 tokens", embedding(draw.integers(2, 12, high=20)))
-    observe.outcome("13 tokens", embedding, draw.integers(2, 13, high=20), mentions=("13", "12"))
-    one_place = subject.GPTEmbedding(20, 1, 6, dropout=0.0).eval()
-    observe.outcome("7 tokens, context_length=1", one_place, draw.integers(2, 7, high=20), mentions=("7", "1"))
-
-
 def test_dropout_only_while_training(subject, draw, observe):
     for probability in (0.5, 0.2):
         embedding = subject.GPTEmbedding(11, 8, 6, dropout=probability)
@@ -278,6 +170,73 @@ def test_each_number_is_dropped_on_its_own(subject, draw, observe):
         observe(f"share kept over all sequences, dropout={probability}", kept.mean(dim=0), tolerance=0.1)
 
 
+# The fine print.
+
+
+def test_gradients_of_a_repeated_token_add_up(subject, draw, observe):
+    embedding = subject.TokenEmbedding(9, 6)
+    draw.fill(embedding)
+    ids = torch.tensor([[4, 2, 4, 0, 7], [2, 4, 8, 8, 1]])  # 3, 5 and 6 do not occur
+    (embedding(ids) * draw.normal(2, 5, 6)).sum().backward()
+    observe("gradient of the table", embedding.weight.grad)
+
+
+def test_positions_beyond_the_context_are_refused(subject, draw, observe):
+    embedding = subject.PositionalEmbedding(12, 6)
+    draw.fill(embedding)
+    observe("rows for 12 tokens", embedding(draw.integers(2, 12, high=50)))
+    observe.outcome("13 tokens", embedding, draw.integers(2, 13, high=50), mentions=("13", "12"))
+    embedding.eval()
+    observe.outcome("40 tokens", embedding, draw.integers(1, 40, high=50), mentions=("40", "12"))
+
+
+def test_positions_are_on_the_device_of_the_ids(subject, draw, observe):
+    ids = draw.integers(2, 7, high=50)
+    with _AsWithAGpu() as machine:
+        embedding = subject.PositionalEmbedding(8, 6)
+        draw.fill(embedding)
+        machine.move(embedding)
+        rows = embedding(ids)
+    observe("rows", rows)
+    observe("device of the rows, if ids and table were on a GPU", "CPU" if machine.on_cpu(rows) else "GPU")
+
+
+def test_gradient_reaches_the_position_table(subject, draw, observe):
+    embedding = subject.PositionalEmbedding(8, 6)
+    draw.fill(embedding)
+    (embedding(draw.integers(2, 5, high=50)) * draw.normal(5, 6)).sum().backward()
+    observe("gradient of the table", embedding.weight.grad)
+
+
+def test_gpt_embedding_refuses_too_many_tokens(subject, draw, observe):
+    embedding = subject.GPTEmbedding(20, 12, 6, dropout=0.0)
+    draw.fill(embedding)
+    observe("vectors of 12 tokens", embedding(draw.integers(2, 12, high=20)))
+    observe.outcome("13 tokens", embedding, draw.integers(2, 13, high=20), mentions=("13", "12"))
+    one_place = subject.GPTEmbedding(20, 1, 6, dropout=0.0).eval()
+    observe.outcome("7 tokens, context_length=1", one_place, draw.integers(2, 7, high=20), mentions=("7", "1"))
+
+
+def test_gpt_embedding_keeps_double_precision(subject, draw, observe):
+    embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.0).double()
+    draw.fill(embedding)
+    with torch.no_grad():
+        embedding.pos_emb.weight.div_(3)  # thirds, which a float32 would round
+    vectors = embedding(draw.integers(2, 7, high=11))
+    observe("vectors", vectors)
+    observe("what a float32 cannot hold of them", (vectors - vectors.float()) * 1e6)
+
+
+def test_gradients_reach_both_tables(subject, draw, observe):
+    embedding = subject.GPTEmbedding(9, 8, 6, dropout=0.0)
+    draw.fill(embedding)
+    ids = torch.tensor([[4, 2, 4, 0, 7], [2, 4, 8, 8, 1], [1, 1, 1, 0, 4]])  # 3, 5 and 6 do not occur
+    for mode in (True, False):  # the second gradient is added to the first
+        (embedding.train(mode)(ids) * draw.normal(3, 5, 6)).sum().backward()
+        observe(f"gradient of the token table, train({mode})", embedding.tok_emb.weight.grad)
+        observe(f"gradient of the position table, train({mode})", embedding.pos_emb.weight.grad)
+
+
 def test_dropped_numbers_send_no_gradient(subject, draw, observe):
     # One sequence of different tokens: each number of the sum belongs to one number of each table.
     embedding = subject.GPTEmbedding(7, 7, 6, dropout=0.5)
@@ -294,17 +253,6 @@ def test_dropped_numbers_send_no_gradient(subject, draw, observe):
         "gradient of the position table, without that of the numbers kept",
         embedding.pos_emb.weight.grad - expected[0],
     )
-
-
-def test_the_embedding_is_on_the_device_of_the_tables(subject, draw, observe):
-    ids = draw.integers(2, 7, high=11)
-    with _AsWithAGpu() as machine:
-        embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.5)
-        draw.fill(embedding)
-        machine.move(embedding)
-        vectors = [embedding.train(mode)(ids) for mode in (True, False)]
-    observe("vectors in evaluation mode", vectors[1])
-    observe("devices, if ids and tables were on a GPU", ["CPU" if machine.on_cpu(v) else "GPU" for v in vectors])
 
 
 class _AsWithAGpu(TorchFunctionMode):

@@ -53,7 +53,7 @@ def show_scene(
         raise UsageError(f"{exercise.id} has no scene. There are: {', '.join(_with_scenes(root))}.")
     _check_taken(exercise, scene, text, read, root)
     if scene.seconds > LONG_SECONDS:
-        page.line("This takes about a minute.", "dim")
+        page.line("Something is trained here, so this takes a while.", "dim")
     found = run(launcher, _job(exercise, scene, folder, seed, text, read))
     last = found.checks[-1]
     if last.check != LOOK or last.ending is not Ending.RETURNED:
