@@ -1,66 +1,118 @@
 """Tensors: the few tools that everything else is made of.
 
-Welcome. At the end of this path stands a GPT, every line of which you wrote. This first file is small: nine
-short pieces, most of them one to five lines. If you have used PyTorch before, it is a warm-up. If not, it is
-all of PyTorch that you need for now.
+Welcome. At the end of this course you will have a GPT, every line of which you wrote yourself. This first file is
+small: nine short pieces, most of them one to five lines. If you know PyTorch, it is a warm-up. If you do not, it
+is all of PyTorch that you need for now.
+
+You need: functions, loops and classes in Python, and what a logarithm is. You need to know nothing about PyTorch
+or neural networks.
 
 HOW TO WORK
-Go from top to bottom. Replace each `raise NotImplementedError` by your code, and run `python3 -m grader` as
-often as you like. `python3 -m grader hint` helps, a little more each time you ask. (On Windows: `python`.)
+Go from top to bottom. Replace each `raise NotImplementedError` with your code, and run `python3 -m grader` as
+often as you like. `python3 -m grader hint` helps, a little more each time. (On Windows: `python`.) Read a
+docstring as far as its example, and write that much first. What is under "Fine print" can wait.
+
+WHY
+A model is a long calculation on numbers that can be changed. It learns when they are changed so that its answers
+get better. A GPT does that with the same tools as the small network of this file.
+
+HOW
+    inputs ──► model ──► logits ──► softmax ──► probabilities ──► loss
+                 ▲                                                 │
+                 └─── a small step ◄── gradients ◄── backward ◄────┘
 
 TENSORS
 A tensor is a block of numbers. Its *shape* says how they are arranged: (2, 3) is 2 rows of 3. Its axes are
-counted from 0, or from the end with −1. Reducing an axis makes it vanish, unless it is kept with size 1:
+counted from 0, or from the end with −1. A sum along an axis makes it vanish, unless you keep it with size 1:
 
-    x = torch.tensor([[1., 2., 3.], [4., 5., 6.]])   shape (2, 3)
-    x.sum(dim=1)                  [6, 15]            shape (2,)    one sum per row
-    x.sum(dim=1, keepdim=True)    [[6], [15]]        shape (2, 1)
-    x / x.sum(dim=1, keepdim=True)                   shape (2, 3)  each row divided by its own sum
+    x = torch.tensor([[1., 2., 3.], [4., 5., 6.]])    shape (2, 3)
+    x.sum(dim=1)                  [6, 15]             shape (2,)
+    x.sum(dim=1, keepdim=True)    [[6], [15]]         shape (2, 1)
 
-In the last line torch stretches the (2, 1) over all columns, as it does wherever an axis has size 1. This is
-called broadcasting.
+BROADCASTING
+Where one tensor has size 1 and the other has more, torch copies the numbers along that axis:
+
+    (2, 1)                   (1, 3)                    (2, 3)
+     10      10  10  10      1  2  3      1  2  3      11  12  13
+     20  ─►  20  20  20   +           ─►  1  2  3   =  21  22  23
+             copied across                copied down
+
+Shapes are compared from the right, so a (2,) counts as a (1, 2). That is why a missing keepdim can go wrong
+without an error. Each row should be divided by its own sum, 4 or 8:
+
+    keepdim=True: (2, 1)      without: (2,), read as (1, 2)
+    1  3      4  4            1  3      4  8
+    6  2  /   8  8            6  2  /   4  8      6/4 is more than a whole
 
 FROM SCORES TO A LOSS
-A model gives every possible answer a score, called a *logit*: any number at all. The softmax turns the scores
-of one row into probabilities: positive, with a sum of 1. The loss then asks one thing only: how much
+A model gives every possible answer a score, called a *logit*, which can be any number. The softmax turns the
+scores of one row into probabilities: positive, with a sum of 1. The *loss* asks one thing only: how much
 probability did the right answer get?
 
     softmax(x)ᵢ     = e^xᵢ / Σⱼ e^xⱼ
     log_softmax(x)ᵢ = xᵢ − ln Σⱼ e^xⱼ               the logarithm of the softmax
     cross_entropy   = −log_softmax(x)[right answer]  averaged over the rows
 
+WHY THE MAXIMUM IS SUBTRACTED
+e^89 is more than a float32 can hold. So e^xᵢ overflows to ∞, and ∞/∞ is NaN: not a number. But the softmax
+does not change when you subtract the same number from all x of a row, because it cancels. Subtract the largest:
+then no exponent is above 0. The same goes for log_softmax. Write it as the difference above: the logarithm of a
+finished softmax is −∞ wherever a probability was rounded to 0.
+
 A SMALL EXAMPLE
 Two logits, 0 and 1.0986, which is ln 3. Their exponentials are 1 and 3, with a sum of 4.
 
     softmax         0.25 and 0.75
-    cross_entropy   −ln 0.75 = 0.288 if the second answer is right, −ln 0.25 = 1.386 if the first is
-
-WHY THE MAXIMUM IS SUBTRACTED
-e^89 is more than a float32 can hold. So e^xᵢ overflows to ∞, and ∞/∞ is NaN: not a number. But the softmax
-does not change when the same number is taken off all x of a row, because it cancels. Take off the largest.
-Then the largest exponent is 0, and nothing overflows. log_softmax gains in the same way. Write it as a
-difference, as above: the logarithm of a finished softmax is −∞ where the probability was rounded to 0.
+    cross_entropy   −ln 0.25 = 1.386 if the first answer is right
+                    −ln 0.75 = 0.288 if the second is
 
 LEARNING
-The numbers that a model may change are its *parameters*. On the way from them to the loss torch takes notes
-of every operation: the *graph*. `loss.backward()` goes back along it, computes for each parameter how fast
-the loss grows with it, the *gradient*, and adds that to its `.grad`. Nobody empties `.grad` for you.
-Gradient descent takes a small step the other way:
+The numbers that a model may change are its *parameters*. On the way from them to the loss, torch records every
+operation in the *graph*. `loss.backward()` goes back through it and computes the *gradient* of each parameter:
+how fast the loss grows when the parameter does. This is *backpropagation*. The gradient is added to what is in
+the parameter's `.grad` already. *Gradient descent* takes a small step the other way:
 
     parameter ← parameter − learning_rate · gradient         5 − 0.1 · 2 = 4.8
 
-WHAT IS NOT HERE
-No GPU, no data loader, and no better optimizer than this plainest one. Those come later.
+A step usually sees only a few rows of the data, a *mini-batch*. If they are drawn at random, this is stochastic
+gradient descent, SGD. The learning rate is a *hyperparameter*: you choose it, the model does not learn it.
+
+    model(x)             runs the model: it calls `forward`
+    model.parameters()   all its parameters, one after the other
+    model.zero_grad()    empties every `.grad`
+    model.train()        training mode; some layers differ in evaluation mode
+    loss.item()          the number in a tensor, as a Python float
+
+WHAT HOLDS EVERYWHERE
+Four promises hold for every function of the course, unless its docstring says otherwise. They are made only here.
+
+    A call must not change its inputs.          x = x - 1 makes a new tensor;
+                                                x -= 1 changes the caller's
+    Gradients must reach every float input.     x.detach() would cut one off
+    A result must have its inputs' dtype.       float64 in, float64 out
+    A result may share memory with an input.    x[1:] needs no copy
+
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", sections A.2 to A.5 and A.7. There softmax, loss and step
+are torch's. Here you write them, so that nothing in your GPT is a black box.
 
 NOT ALLOWED HERE
 torch's own softmax, log_softmax, softmin, logsumexp, cross_entropy, nll_loss and linear, under any name: they
 are what you write. `torch.exp`, `.log()`, `.sum()`, `.amax()`, `@` and indexing are enough. In NeuralNetwork
-the layers are torch's: `nn.Linear` is welcome there.
+`nn.Linear` is welcome.
+
+TWO QUESTIONS (the answers are at the end of this file)
+1. A model gives all V answers the same logit. What is its loss?
+2. You forget to empty the gradients. Which step is the first to go wrong, and how?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex00` trains your network to tell two spirals of points apart,
+and maps what it answers everywhere in the plane. Predict first: what does the map look like after 0 steps? And
+are 500 steps enough to follow the spirals?
 
 Shapes: N rows, V possible answers.
-Read on: Raschka, "Build a Large Language Model (From Scratch)", appendix A. Blanchard, Higham and Higham
-2021, "Accurately Computing the Log-Sum-Exp and Softmax Functions". Robbins and Monro 1951, "A Stochastic
-Approximation Method".
+Read on: Blanchard, Higham and Higham 2021, "Accurately Computing the Log-Sum-Exp and Softmax Functions". Robbins
+and Monro 1951, "A Stochastic Approximation Method".
 """
 
 from collections.abc import Iterable
@@ -74,14 +126,16 @@ def softmax(x: Tensor, dim: int) -> Tensor:
 
     Arguments
         x    float, of any shape with at least one axis
-        dim  the axis along which the probabilities sum to 1; negative counts from the end
+        dim  the axis along which the probabilities should sum to 1
     Returns
-        the same shape and dtype as x
+        float, the shape of x
 
-    Scores of ±2000 give finite probabilities. A score of −∞ gets probability 0, as long as the largest score
-    beside it is finite. x is not changed; the gradient reaches it.
+    Scores of ±2000 should give finite probabilities.
 
     Example: softmax(torch.tensor([0.0, 1.0986]), dim=0) is about [0.25, 0.75].
+
+    Fine print
+        A score of −∞ gets probability 0, beside at least one finite score.
 
     Source: Raschka, section A.5. For the maximum: Blanchard et al. 2021.
     """
@@ -92,16 +146,10 @@ def softmax(x: Tensor, dim: int) -> Tensor:
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """The natural logarithm of the softmax, without a detour over the softmax.
 
-    Arguments
-        x    float, of any shape with at least one axis
-        dim  the axis along which the probabilities sum to 1; negative counts from the end
-    Returns
-        the same shape and dtype as x; no value is above 0
+    Arguments and shapes as for softmax. Scores of ±2000 should give finite values.
 
-    Scores of ±2000 give finite values: log_softmax(torch.tensor([2000.0, -2000.0]), dim=0) is [0, −4000].
-    x is not changed; the gradient reaches it.
-
-    Example: log_softmax(torch.tensor([0.0, 1.0986]), dim=0) is about [−1.386, −0.288].
+    Example: log_softmax(torch.tensor([0.0, 1.0986]), dim=0) is about [-1.386, -0.288], and
+    log_softmax(torch.tensor([2000.0, -2000.0]), dim=0) is [0, -4000].
 
     Source: Blanchard et al. 2021.
     """
@@ -115,17 +163,17 @@ def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> 
     Arguments
         logits        float (N, V): one row of scores for each case
         targets       int64 (N,): the right answer of each row, 0 … V−1, or ignore_index
-        ignore_index  a row with this target does not count at all, neither in the sum nor in the number of
-                      rows. It may be any number, one of 0 … V−1 too.
+        ignore_index  rows with this target should count neither in the sum nor in the number of rows
     Returns
-        float (), a tensor with a single number, of the dtype of the logits: the mean of −log_softmax at the
-        right answer, over the rows that count. nan if none counts, as with torch.
+        float (): the mean of −log_softmax at the right answer, over the rows that count
 
-    Logits of ±2000 give a finite loss. The inputs are not changed; the gradient reaches the logits, and is 0
-    in the rows that do not count.
+    Logits of ±2000 should give a finite loss.
 
-    Example: with logits [[0.0, 1.0986], [0.0, 1.0986]], targets [1, 0] give (0.288 + 1.386) / 2 = 0.837, and
-    targets [1, −100] give 0.288.
+    Example: logits of 0.0 and 1.0986 in both rows and targets [1, 0] give (0.288 + 1.386) / 2 = 0.837; targets
+    [1, -100] give 0.288.
+
+    Fine print
+        ignore_index may be any number, one of 0 … V−1 too. If no row counts, the loss is nan.
 
     Source: Raschka, section A.7.
     """
@@ -136,38 +184,38 @@ def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> 
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A linear layer: each output is a weighted sum of all inputs, plus its bias.
+    """Each output is a weighted sum of all inputs, plus its bias.
 
     Arguments
-        x       float (…, d_in): any number of axes before the last, also none
-        weight  float (d_out, d_in): one row of weights for each output, as torch stores it
+        x       float (…, d_in): any number of axes before the last, or none
+        weight  float (d_out, d_in): a row of weights for each output
         bias    float (d_out,), or None for no bias
     Returns
-        float (…, d_out), x · weightᵀ + bias, of the dtype of x
+        float (…, d_out): x · weightᵀ + bias
 
-    All inputs have the same dtype. They are not changed; gradients reach all three.
+    Example: x = [1.0, 2.0] and weight = [[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]] give [11, 17, 23]: first comes
+    1·3 + 2·4. A bias of [0.5, 0.0, -1.0] makes it [11.5, 17, 22].
 
-    Example: x = [1.0, 2.0] and weight = [[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]] give [11, 17, 23], because
-    1·3 + 2·4 = 11 and so on. With bias = [0.5, 0.0, −1.0] it is [11.5, 17, 22].
-
-    Source: Raschka, section A.2 for the matrix product and A.5 for the layer.
+    Source: Raschka, section A.5.
     """
     product = x @ weight.T
     return product if bias is None else product + bias
 
 
 def accuracy(logits: Tensor, targets: Tensor) -> float:
-    """The share of rows in which the largest logit stands at the right answer.
+    """The share of rows in which the right answer has the largest logit.
 
     Arguments
-        logits   float (N, V), N at least 1; no row has its largest value twice. It may have been computed by
-                 a model that is being trained, and then carry a gradient.
-        targets  int64 (N,), each 0 … V−1; every row counts
+        logits   float (N, V), N at least 1
+        targets  int64 (N,), each 0 … V−1
     Returns
         a Python float from 0.0 to 1.0
 
     Example: logits [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]] answer 1, 0 and 1. With targets [1, 1, 1] two of
     three are right: 0.667.
+
+    Fine print
+        The logits may carry a gradient, as in training. No row has its largest value twice.
 
     Source: Raschka, section A.7.
     """
@@ -175,22 +223,20 @@ def accuracy(logits: Tensor, targets: Tensor) -> float:
 
 
 def sgd_step(parameters: Iterable[Tensor], learning_rate: float) -> None:
-    """One step of gradient descent, on every parameter that has a gradient.
+    """Subtract learning_rate · gradient from each parameter.
 
     Arguments
-        parameters     the tensors to change, for instance `model.parameters()`. That is a generator: it can
-                       be gone through only once and has no length.
+        parameters     the tensors to change, for example `model.parameters()`, a generator: it has no length,
+                       and you can go through it only once
         learning_rate  how long the step is
 
-    From each parameter that has a gradient, learning_rate times that gradient is subtracted, in place: the
-    tensor itself changes, no other takes its place. One whose `.grad` is None stays as it is. The gradients
-    stay as they are too: emptying them is the caller's work. The step is no part of the graph: each parameter
-    still requires a gradient and is still a leaf, a tensor that was not computed from others. torch refuses
-    to change such a tensor in place, except within `with torch.no_grad():`.
-
-    Returns nothing.
+    It should change each tensor in place, which torch allows only within `with torch.no_grad():`, and return
+    nothing.
 
     Example: a parameter of 5.0 with a gradient of 2.0 is 4.8 after a step with learning rate 0.1.
+
+    Fine print
+        A parameter whose `.grad` is None should stay as it is. So should every `.grad` and `requires_grad`.
 
     Source: Robbins and Monro 1951; Raschka, section A.7.
     """
@@ -207,20 +253,19 @@ class NeuralNetwork(nn.Module):
         num_inputs   numbers in one row of input
         num_outputs  possible answers
 
-    The one attribute, `layers`, is an `nn.Sequential` of five, in this order:
+    Its attribute `layers` should be an `nn.Sequential` of five, in this order:
 
         an `nn.Linear` from num_inputs to 30, an `nn.ReLU`,
         an `nn.Linear` from 30 to 20, an `nn.ReLU`,
         an `nn.Linear` from 20 to num_outputs
 
-    All three linear layers have a bias. ReLU turns negative numbers into 0. Without something of that kind in
-    between, three linear layers could do no more than one.
+    ReLU turns negative numbers into 0. Without it, three linear layers could do no more than one.
 
     Source: Raschka, section A.5.
     """
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
-        """Make the five layers. How torch fills them at first is fine."""
+        """Make the five layers; torch chooses their first values."""
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(num_inputs, 30),
@@ -231,36 +276,36 @@ class NeuralNetwork(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """From inputs to logits.
+        """From inputs to logits. torch calls it when you call the model.
 
         Arguments
             x  float (N, num_inputs)
         Returns
-            float (N, num_outputs): what the last linear layer gives. No softmax: cross_entropy contains one.
+            float (N, num_outputs): what the last layer gives. No softmax: cross_entropy contains one.
 
-        Example: `NeuralNetwork(2, 3)(torch.zeros(5, 2))` has shape (5, 3). torch calls `forward` for you.
+        Example: `NeuralNetwork(2, 3)(torch.zeros(5, 2))` has shape (5, 3).
         """
         return self.layers(x)
 
 
 def train_step(model: nn.Module, x: Tensor, targets: Tensor, learning_rate: float) -> float:
-    """Let a model learn from one batch.
+    """Let a model learn from one mini-batch.
 
     Arguments
         model          any module that turns x into logits (N, V), not only a NeuralNetwork
-        x              the batch, N rows
-        targets        int64 (N,), as your cross_entropy takes them
-        learning_rate  as your sgd_step takes it
+        x              the mini-batch, N rows of whatever the model takes
+        targets        int64 (N,), as in cross_entropy
+        learning_rate  as in sgd_step
     Returns
-        the loss of this batch before the step, as a Python float
+        the loss before the step, as a Python float
 
-    Puts the model into training mode first, and leaves it there. Then it calls the model, once; takes your
-    cross_entropy as the loss; empties what earlier batches left in the gradients; lets `backward` compute the
-    new ones; and takes one sgd_step on all parameters of the model. Afterwards each `.grad` still holds the
-    gradient of this batch, and of this batch alone.
+    It should put the model into training mode, call it once, take your cross_entropy, empty the old gradients,
+    call `backward`, and take one sgd_step on all parameters.
 
-    Example: for batches of (x, targets), `losses = [train_step(model, x, targets, 0.1) for x, targets in
-    batches]` is a whole training run.
+    Example: `losses = [train_step(model, x, targets, 0.1) for x, targets in batches]` is a whole training run.
+
+    Fine print
+        Afterwards the model is still in training mode, and each `.grad` holds the gradient of this batch alone.
 
     Source: Raschka, section A.7.
     """
@@ -270,3 +315,10 @@ def train_step(model: nn.Module, x: Tensor, targets: Tensor, learning_rate: floa
     loss.backward()
     sgd_step(model.parameters(), learning_rate)
     return loss.item()
+
+
+# ANSWERS
+# 1. Each answer gets the probability 1/V, so the loss is −ln(1/V) = ln V: 0.693 for 2 answers, and 10.8 for the
+#    50,257 tokens of GPT-2. That is where an untrained model begins.
+# 2. The second. `backward` adds to `.grad`, so that step follows the gradient of the first batch plus that of the
+#    second, and every later one the sum of all so far.
