@@ -1,61 +1,69 @@
 """Pretraining: the loop in which a model learns a language.
 
-WHY
-Your model has every part and knows nothing: its weights are random. Pretraining shows it text and asks one
-question at every place: which token comes next? The loss says how surprised it was by the right answer, and
-a small change of the weights makes it a little less surprised. Nobody labels anything, the text is its own
-answer. That is all there is to it, over and over: GPT-2 and its successors came out of this loop.
+You need: losses (exercise 11), clipping and the schedule (exercise 12), and functions as arguments.
 
-ONE STEP, IN THIS ORDER
+WHY
+Your model has every part and knows nothing: its weights are random. Pretraining asks one question at every
+position of a text: which token comes next? The loss says how surprised the model was by the right answer, and a
+small change of the weights makes it a little less surprised. Nobody labels anything: the text is its own answer.
+
+HOW: ONE STEP, IN THIS ORDER
     1. training mode            dropout is at work
-    2. empty the gradients      `backward` adds to them, and those of the step before are still there
+    2. empty the gradients      `backward` adds to them, and those of the last step are still there
     3. forward                  the loss of a batch, a single number
-    4. backward                 how each weight should change
+    4. backward                 backpropagation: how the loss changes with each weight
     5. clip                     one strange batch must not throw the model far away
     6. set the learning rate, and let the optimizer step
 
-Clipping comes after the last backward, when the gradient is complete, and before the step, which uses it.
-The learning rate has to stand in the optimizer before the step as well. It is small at first, because the
-first gradients of a fresh model point anywhere (warmup), and sinks in the end, so that the weights settle
-(cosine): ex12.
+Clipping comes after the last backward, when the gradient is complete, and before the step, which uses it. The
+model learns the weights. The other numbers, such as the learning rate, are yours to choose: they are called
+*hyperparameters*. Here they are the fields of `TrainConfig`.
 
 ACCUMULATION
-A large batch gives a steadier gradient, but may not fit into memory. So take several small ones, the
-*micro-batches*, one after the other, and step once after all of them. `backward` adds gradients up by itself,
-so divide each loss by how many batches the group has: the gradient is then that of the mean loss. What is
-left over at the end of an epoch makes a smaller group, divided by its own size. An *epoch* is one pass over
-all training batches; a *step* is one update of the weights, however many batches went into it.
+Each step uses only a small part of the text, a *mini-batch*. A large one gives a steadier gradient but may not
+fit into memory. So take several small batches one after the other, and step once after all of them. `backward`
+adds gradients up by itself. If you divide each loss by the number of batches in the group, the gradient is that
+of the mean loss. An *epoch* is one pass over all training batches, a *step* one update of the weights. What is
+left over at the end of an epoch makes a smaller group, divided by its own size.
 
 LOOKING AT IT
-Every few steps the loop stops to evaluate: the loss on training batches and on validation batches, which the
-model never learns from. While both fall, it learns; when only the first falls, it learns by heart. Dropout
-is off meanwhile (`evaluate_model` sees to that), and the same batches are looked at each time: otherwise
-the curve would move because the batches do. *Tokens seen* says how much text the model has had, whatever the
-batch size. And after each epoch a sample of text, because you understand a sample sooner than a loss.
-
-STOPPING AND GOING ON
-Training takes hours, and computers stop. If the order of the batches in an epoch depends on nothing but a
-seed and the number of the epoch, it can be had again: seed, begin the epoch anew, pass over the batches that
-were used, go on. Then the curve is the same, to the last bit, as if nothing had happened.
+Every few steps the loop computes the loss on training batches, and on validation batches, from which the model
+never learns. While both fall, it learns. When only the first falls, it *overfits*: it memorizes the training
+text. Each evaluation looks at the same batches, or the curve would move because the batches do. After each epoch
+comes a sample of text, which says more to you than a loss.
 
 A SMALL EXAMPLE
-5 batches of 2 × 4 tokens, accumulate = 2, two epochs: 3 steps an epoch, 6 in all. Evaluation every 2 steps;
-learning rate 0.1 … 1.0 with 2 steps of warmup; `sample` returns "hello" or the like.
+5 batches a … e of 2 × 4 tokens, accumulate = 2, two epochs: 3 steps an epoch, 6 in all. Evaluation every 2
+steps; learning rate 0.1 … 1.0 with 2 steps of warmup; `sample` returns "hello" or the like.
 
-    step             1      2      3      4      5      6
-    batches        1, 2   3, 4     5    1, 2   3, 4     5      (shuffled anew in each epoch)
-    tokens seen     16     32     40     56     72     80
+    epoch           |------- 1 -------|  |------- 2 -------|
+    batches         [b e]  [a c]   [d]   [c d]  [b a]   [e]    shuffled anew
+    step              1      2      3      4      5      6
+    tokens seen      16     32     40     56     72     80
     learning rate  0.50   1.00   1.00   0.87   0.55   0.23
-    evaluation             x             x             x
-    sample                         x                   x
+    evaluation               x             x             x
+    sample                          x                    x
 
-WHAT IS NOT HERE
-No checkpoint on disk (ex14), no mixed precision and no second process (a later exercise). Which optimizer it
-is, the loop need not know: it is handed one.
+STOPPING AND GOING ON
+Training takes hours, and computers stop. Here the order of the batches depends only on a seed and the number of
+the epoch. So you can have it again: seed the loader, begin the epoch anew, pass over the batches that were used,
+and go on. The curve is the same to the last bit, if model, optimizer and torch's random state are as they were.
+
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", section 5.2, with the warmup, cosine and clipping of
+appendix D. The book's loop takes one batch a step, evaluates on other training batches each time, and cannot go
+on after a stop. Longer trainings need all three, so they are here.
+
+TWO QUESTIONS (the answers are at the end of this file)
+1. You forget to divide by the number of batches in a group. Why does AdamW hide that, and what does not?
+2. The training of the example stops after step 4. Which batches are passed over when it goes on?
+
+BEFORE YOU LOOK
+`python3 -m grader show ex13` trains a small GPT of yours on part of a short story for 50 epochs, in half a minute.
+Predict: after how many epochs do the two losses part, and what does the validation loss do from there on?
 
 Shapes: B sequences in a batch, T tokens in a sequence. A batch is a pair (inputs, targets), both int64 (B, T).
-Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 5 and appendix D. Radford et al. 2019,
-"Language Models are Unsupervised Multitask Learners".
+Read on: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -73,17 +81,17 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Given.
+    """How to train: the hyperparameters. Given.
 
-    num_epochs     how often all training batches are gone through, 0 or more
-    max_lr         the learning rate after the warmup, the largest
-    min_lr         the learning rate towards which it sinks
-    warmup_steps   for how many steps it rises first, 0 or more
-    max_norm       gradients with a larger norm than this are clipped to it
-    accumulate     how many batches make one step, at least 1
-    eval_every     evaluate after every so many steps, at least 1
-    eval_batches   on how many batches of each loader, from its first; None: on all
-    seed           decides the order of the batches, together with the number of the epoch
+    num_epochs    how often to go through all training batches
+    max_lr        the largest learning rate, after the warmup
+    min_lr        the one towards which it falls
+    warmup_steps  for how many steps it rises first
+    max_norm      larger gradients are clipped to this norm
+    accumulate    how many batches make one step
+    eval_every    evaluate after every so many steps
+    eval_batches  on how many batches of each loader; None: all
+    seed          decides the order of the batches
     """
 
     num_epochs: int
@@ -99,7 +107,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One point of the curve. Given. All are plain Python numbers.
+    """One point of the curve, in plain Python numbers. Given.
 
     step           after how many steps, counted from 1 over the whole training
     tokens_seen    how many tokens the model had been trained on by then
@@ -120,13 +128,11 @@ class History:
     """How far training is, and what was seen on the way. Given.
 
     step         how many steps were made
-    tokens_seen  how many tokens the model was trained on: those of all inputs, a token that comes again in the
-                 next epoch counts again
+    tokens_seen  how many tokens the model was trained on; in a new epoch they count again
     evaluations  the curve, oldest first
-    samples      the texts, one for each finished epoch, an empty one too
+    samples      the texts, one for each finished epoch
 
-    There are only plain Python numbers and texts in it, no tensors. So it can be written to a file, and handed
-    to `train_model` again to go on.
+    It holds plain Python numbers and texts, no tensors, so that it can be written to a file.
     """
 
     step: int = 0
@@ -136,36 +142,34 @@ class History:
 
 
 def steps_per_epoch(num_batches: int, accumulate: int) -> int:
-    """How many steps one epoch makes, when a smaller group at its end makes a step too.
+    """How many steps one epoch makes. A smaller group at its end makes a step too.
 
     Arguments
         num_batches  how many batches there are, 0 or more
         accumulate   how many of them make one step, at least 1
     Returns
-        a Python int
+        int
 
     Example: 5 batches in groups of 2 are 3 steps, 6 batches are 3 steps as well, and none are 0 steps.
-
-    Source: the lesson above.
     """
     raise NotImplementedError
 
 
 def seed_loader(loader: Iterable[Batch], seed: int) -> None:
-    """Decide in which order a loader that shuffles will give its batches the next time.
+    """Decide the order in which a loader that shuffles will give its batches the next time.
 
     Arguments
-        loader  a DataLoader, a list, or anything else that batches can be taken from
+        loader  a DataLoader, a list, or anything else that gives batches
         seed    for the loader's generator
 
-    If the loader has an attribute `generator`, and that is not None, this very generator is set to the seed,
-    with its method `manual_seed`; the loader and its sampler share it, so no other may take its place.
-    Otherwise nothing happens: a list has no generator, and a DataLoader that was given none has None. torch's
-    global random state, which dropout uses, stays as it is.
-
-    Returns nothing.
+    If the loader has an attribute `generator` that is not None, call its method `manual_seed`. The sampler, which
+    draws the order, shares that generator, so you must not replace it. A list has none, and a DataLoader may
+    have None: then do nothing.
 
     Example: after `seed_loader(loader, 7)`, `list(loader)` has the same order each time.
+
+    Fine print
+        torch's global random state, from which dropout draws, must stay as it is.
 
     Source: torch's notes on reproducibility, "DataLoader".
     """
@@ -180,31 +184,69 @@ def update(
     max_norm: float,
     device: torch.device | str,
 ) -> int:
-    """One step of the optimizer, from a group of one or more micro-batches.
+    """One step of the optimizer, in the six points of the lesson.
 
     Arguments
-        model          turns ids (B, T) into logits (B, T, V); it is on the device already
-        batches        the group: at least one pair (inputs, targets), both int64 (B, T). B and T may differ from
-                       one pair to the next.
-        optimizer      holds the parameters of the model, in one group of parameters or in several
+        model          a GPT, or another model of its kind
+        batches        the group, at least one batch
+        optimizer      holds its parameters
         learning_rate  that of this step
-        max_norm       as your clip_grad_norm takes it
-        device         where the batches belong, as your calc_loss_batch takes it
+        max_norm       to which the gradients are clipped
+        device         where the batches belong
     Returns
-        the number of input tokens in all batches of the group together, as a Python int. Every token of the
-        inputs counts, also where its target is −100; the targets are not counted on top.
+        int: how many tokens the inputs of the group have
 
-    The model is put into training mode first, whatever mode it was in. Gradients that were there before, whoever
-    left them, do not count. Then, for each batch in turn: the loss, by one call of your calc_loss_batch, is
-    divided by the number of batches in the group, and `backward` is called, before the next batch comes: so
-    the memory of one batch suffices. The gradient is then that of the mean of the losses; each batch weighs the
-    same, however many tokens it has. After the last batch the gradients of *all* parameters of the model are
-    clipped together, once. The learning rate is written into *every* group of `optimizer.param_groups`, under
-    "lr", and the optimizer steps, once.
+    The gradient should be that of the mean loss of the batches.
 
     Example: with two batches of 2 × 4 tokens it returns 16, and the gradient is (g₁ + g₂) / 2, clipped.
 
-    Source: Raschka, chapter 5 and appendix D.
+    Fine print
+        The mode in which the model comes, and gradients that somebody left there, should not matter. Each batch
+        weighs the same, however many tokens it has. Call `backward` for one batch before the next one comes, so
+        that the memory of one batch suffices. All parameters of the model should be clipped together, once. The
+        learning rate belongs into *every* group of `optimizer.param_groups`, under "lr".
+
+    Source: Raschka, sections 5.2 and D.3.
+    """
+    raise NotImplementedError
+
+
+def train_epoch(
+    model: nn.Module,
+    train_loader: Iterable[Batch],
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    history: History,
+    epoch: int,
+    device: torch.device | str = "cpu",
+    after_step: Callable[[float], None] | None = None,
+) -> None:
+    """Make the steps of one epoch that are left.
+
+    Arguments
+        history     how far training is; earlier epochs are finished
+        epoch       its number, from 1
+        after_step  a function of the learning rate; or None
+        the others  as for train_model
+
+    If the epoch is not finished:
+
+        seed_loader(train_loader, config.seed + epoch)
+        for each group of config.accumulate batches, the last perhaps smaller:
+            skip it if its step was made
+            make one update, at lr_at's rate for history.step
+            count history.step and history.tokens_seen on
+            after_step(learning_rate)
+
+    Example: in the lesson, history.step is 4 when the training stops. Epoch 2 then goes on with the batches b, a.
+
+    Fine print
+        lr_at counts from 0, so the step with the number s gets the rate for s - 1. Its total_steps are those of all
+        config.num_epochs epochs. A finished epoch should take no batch from the loader. Batches that are skipped
+        must not go through the model. torch's global random state must be neither seeded nor drawn from: it
+        is dropout's.
+
+    Source: Raschka, sections 5.2, D.1 and D.2.
     """
     raise NotImplementedError
 
@@ -220,57 +262,42 @@ def train_model(
     on_step: Callable[[History], None] | None = None,
     history: History | None = None,
 ) -> History:
-    """Train a model, from the beginning or from where a history stands.
+    """Train a model, from the beginning or from where a history is.
 
     Arguments
-        model         the model to train; it is on the device already
-        train_loader  the batches to learn from: a list or a DataLoader, anything that has a `len` and can be gone
-                      through again and again. It may be empty.
-        val_loader    the batches to judge by; the model never learns from them
-        optimizer     holds the parameters of the model
-        config        how to train
-        device        where the batches belong
-        sample        makes a text with the model; None for no samples. It may leave the model in evaluation mode.
-        on_step       called after each step with the history: to show progress, to save, to stop by raising an
-                      error, which is not caught here, whatever it is
-        history       where to go on from; None for a new beginning
+        sample   makes a text with the model; or None
+        on_step  called after each step; or None
+        history  where to go on; None for a new beginning
     Returns
-        the history. If one was handed in it is that very object, changed.
+        the history
 
-    *Steps.* An epoch goes once through train_loader and takes its batches in groups of config.accumulate. What is
-    left over at its end makes a smaller group: no group reaches into the next epoch, no batch is lost. Each
-    group is one `update`. So the whole training has config.num_epochs · steps_per_epoch(number of batches,
-    config.accumulate) steps. They are counted from 1, and not anew in each epoch.
+        for each epoch, from 1:
+            for each step of train_epoch:
+                if history.step is a multiple of config.eval_every:
+                    seed_loader(train_loader, config.seed)
+                    evaluate the model, and append an Evaluation
+                if it was the last of its epoch: append sample(model)
+                on_step(history)
 
-    *Learning rate.* lr_at counts from 0: the step with the number s gets lr_at(s − 1, …), with all steps of the
-    whole training as its total_steps.
+    Example: the lesson's 6 steps give evaluations with steps 2, 4, 6 and tokens_seen 32, 56, 80.
 
-    *Order of the batches.* Before epoch e, counted from 1, is gone through: seed_loader(train_loader,
-    config.seed + e). Nothing else decides the order. The loop itself neither draws from torch's global random
-    state nor seeds it: that is dropout's, and your sample's.
+    Fine print
+        model, optimizer, device: as for `update`. train_loader and val_loader: lists or DataLoaders, with a `len`,
+        to be gone through again and again; train_loader may be empty. evaluate_model gets both loaders and
+        config.eval_batches.
+        A history that is handed in is changed, and is the very object that on_step gets and that is returned.
+        An error that on_step raises should pass: it is how a caller stops the training.
+        If there is no step to make, nothing is evaluated, sampled or called. The loop itself should leave torch's
+        global random state alone.
 
-    *After each step*, in this order:
-
-    1. step and tokens_seen are counted on in the history.
-    2. If step is a multiple of config.eval_every: seed_loader(train_loader, config.seed), so that each evaluation
-       looks at the same training batches, then evaluate_model on both loaders with config.eval_batches. An
-       Evaluation is appended. There is no evaluation before the first step, and none at the end unless its turn
-       has come. An epoch under way is not disturbed by evaluating from the same loader: a DataLoader fixes the
-       order of an epoch when its first batch is taken.
-    3. If it was the last step of an epoch, and there is a `sample`: what sample(model) returns is appended.
-    4. on_step(history) is called, if there is one, with the very object that will be returned.
-
-    *Going on.* A history that is handed in counts: epochs that it has finished are passed over, without taking a
-    batch from the loader, and in the epoch where it stands, the batches of the steps already made are passed
-    over without calling the model. Then training goes on as if it had never stopped: steps, tokens and learning
-    rate go on from where they were, and num_epochs is still the number of epochs in all. If model, optimizer and
-    torch's global random state are as they were when on_step was called, the result is the same to the last bit.
-    (As long as the loaders leave that state alone: lists do, and DataLoaders with a generator of their own; one
-    without draws from it whenever it is gone through.) A training that is finished, that has 0 epochs or no
-    batches returns at once: no step, no evaluation, no sample, no on_step.
-
-    Example: in the lesson above, 6 steps give evaluations with steps 2, 4, 6 and tokens_seen 32, 56, 80.
-
-    Source: Raschka, chapter 5 and appendix D.
+    Source: Raschka, section 5.2.
     """
     raise NotImplementedError
+
+
+# ANSWERS
+# 1. AdamW divides the mean of the gradient by its own size, so a gradient that is 4 times too large gives the same
+#    step. Clipping does not hide it, since it compares the norm with a fixed number. Neither does plain gradient
+#    descent, which would step 4 times as far.
+# 2. Those of step 4, c and d. Epoch 1 is finished, and its batches are not even taken: the order of epoch 2 depends
+#    on config.seed + 2 alone.

@@ -1,7 +1,7 @@
 """Probes of ex13: the training loop. Each runs on the reference, on your code and on every known mistake.
 
 A batch costs most of the time here, and there are hundreds of mistakes: the model is as small as can be, and the
-loaders hold two to five batches.
+loaders hold two to five batches. The core first, then the fine print, as in the docstrings.
 """
 
 import torch
@@ -148,12 +148,9 @@ def test_seed_loader_takes_whatever_has_a_generator(subject, draw, observe):
     observe("what comes next", [next(iter(loader)), next(iter(loader))])
 
 
-def test_seed_loader_leaves_the_rest_alone(subject, draw, observe):
-    plain, seeded = batches(draw, (2, 3), (1, 3)), shuffling_loader(draw, 6)
-    for what, loader in (("a list", plain), ("no generator", DataLoader([1, 2, 3])), ("a generator", seeded)):
-        before = torch.get_rng_state().int()
+def test_seed_loader_without_a_generator(subject, draw, observe):
+    for what, loader in (("a list", batches(draw, (2, 3), (1, 3))), ("no generator", DataLoader([1, 2, 3]))):
         observe.outcome(f"returned for {what}", subject.seed_loader, loader, 5)
-        observe(f"change of the global random state, {what}", torch.get_rng_state().int() - before)
 
 
 def test_update_from_one_batch(subject, draw, observe):
@@ -203,22 +200,13 @@ def test_update_clips_all_gradients_together(subject, draw, observe):
         observe(f"weights, max_norm {max_norm}", weights(model))
 
 
-def test_update_sets_the_learning_rate_of_every_group(subject, draw, observe):
-    for groups in (2, 1, 3):
-        model = tiny(draw)
-        optimizer = GradientDescent(model, groups)
-        for rate in (draw.number(0.1, 0.5), 0.0):
-            subject.update(model, batches(draw, (2, 5)), optimizer, rate, 1e6, "cpu")
-            observe("learning rates at the step", optimizer.rates[-1])
-            observe("weights", weights(model))
-
-
-def test_update_in_training_mode(subject, draw, observe):
-    for mode in (True, False):
-        model = tiny(draw, dropout=0.5).train(mode)
-        subject.update(model, batches(draw, (2, 5), (2, 5)), GradientDescent(model), 0.25, 1e6, "cpu")
-        observe(f"modes of the forward passes, training={mode} before", model.modes)
-        observe(f"weights, training={mode} before", weights(model))
+def test_update_sets_the_learning_rate(subject, draw, observe):
+    model = tiny(draw)
+    optimizer = GradientDescent(model, groups=1)
+    for rate in (draw.number(0.1, 0.5), 0.0):
+        subject.update(model, batches(draw, (2, 5)), optimizer, rate, 1e6, "cpu")
+        observe("learning rate at the step", optimizer.rates[-1])
+        observe("weights", weights(model))
 
 
 class Moved(torch.Tensor):
@@ -242,6 +230,57 @@ def test_update_moves_the_batches(subject, draw, observe):
         model, asked = tiny(draw), []
         observe("tokens", subject.update(model, marked(draw, asked, 2), GradientDescent(model), 0.25, 1e6, device))
         observe("devices asked for", sorted(set(asked)))
+
+
+def test_train_epoch_groups_the_batches(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    for accumulate in (2, 3, 4):
+        model, history = tiny(draw), subject.History()
+        optimizer, training = GradientDescent(model), batches(draw, *[(2, 3)] * 3)
+        for epoch in (1, 2):
+            epoch_of(model, training, optimizer, config(subject, 2, accumulate=accumulate), history, epoch)
+            observe("step and tokens seen", [history.step, history.tokens_seen])
+        observe(f"what happened, {accumulate} at a time", model.events)
+        observe(f"what it learned from, {accumulate} at a time", model.learned_from)
+        observe(f"gradients at each step, {accumulate} at a time", optimizer.gradients)
+        observe(f"weights, {accumulate} at a time", weights(model), tolerance=1e-4)
+
+
+def test_train_epoch_shuffles_each_epoch_anew(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    model, loader, history = tiny(draw), shuffling_loader(draw, 9), subject.History()
+    optimizer, settings = GradientDescent(model), config(subject, 2, accumulate=3, seed=draw.whole(0, 1000))
+    for epoch in (1, 2):
+        epoch_of(model, loader, optimizer, settings, history, epoch)
+    observe("what it learned from", model.learned_from)
+
+
+def test_train_epoch_calls_after_step(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    model, history, called = tiny(draw), subject.History(), []
+
+    def after_step(learning_rate):
+        called.append((learning_rate, history.step, history.tokens_seen, model.events.count("step")))
+
+    settings = config(subject, 1, accumulate=2, warmup_steps=1)
+    training = batches(draw, (2, 5), (1, 5), (2, 4))
+    observe(
+        "what train_epoch returns",
+        epoch_of(model, training, GradientDescent(model), settings, history, 1, "cpu", after_step),
+    )
+    observe("learning rate, step, tokens seen and steps of the optimizer at each call", called)
+
+
+def test_train_epoch_goes_on_from_a_history(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    for step, epoch in ((1, 1), (2, 2), (3, 2), (5, 3)):
+        model, history, called = tiny(draw), subject.History(step, 5000), []
+        optimizer, training = GradientDescent(model), batches(draw, *[(2, 3)] * 3)
+        settings = config(subject, 3, accumulate=2, warmup_steps=2)
+        epoch_of(model, training, optimizer, settings, history, epoch, after_step=called.append)
+        observe(f"what it learned from, after step {step}", model.learned_from)
+        observe(f"learning rates, after step {step}", called)
+        observe(f"step and tokens seen, after step {step}", [history.step, history.tokens_seen])
 
 
 def test_lesson_example(subject, draw, observe):
@@ -280,32 +319,6 @@ def test_train_model_with_everything_at_once(subject, draw, observe):
     observe("weights", weights(model), tolerance=1e-4)
 
 
-def test_train_model_groups_the_batches_of_each_epoch(subject, draw, observe):
-    train = subject.train_model
-    for accumulate in (2, 3, 4):
-        model = tiny(draw)
-        training = batches(draw, *[(2, 3)] * 3)
-        settings = config(subject, 2, accumulate=accumulate, eval_every=100)
-        history = train(model, training, batches(draw, (1, 3)), GradientDescent(model), settings)
-        observe(f"what happened, {accumulate} at a time", model.events)
-        observe(f"what it learned from, {accumulate} at a time", model.learned_from)
-        observe(f"history, {accumulate} at a time", everything(history))
-        observe(f"weights, {accumulate} at a time", weights(model), tolerance=1e-4)
-
-
-def test_train_model_learning_rates(subject, draw, observe):
-    train = subject.train_model
-    largest, least = draw.number(0.2, 0.4), draw.number(0.01, 0.1)
-    for warmup_steps, accumulate, epochs in ((0, 1, 2), (2, 2, 3), (5, 2, 2)):
-        model = tiny(draw)
-        optimizer = GradientDescent(model)
-        rates = {"max_lr": largest, "min_lr": least, "warmup_steps": warmup_steps}
-        settings = config(subject, epochs, accumulate=accumulate, eval_every=3, eval_batches=1, **rates)
-        history = train(model, batches(draw, *[(1, 3)] * 3), batches(draw, (1, 3)), optimizer, settings)
-        observe(f"rates, warmup {warmup_steps}, {accumulate} at a time", optimizer.rates)
-        observe("rates in the history", [evaluation.learning_rate for evaluation in history.evaluations])
-
-
 def test_train_model_evaluates_every_few_steps(subject, draw, observe):
     train = subject.train_model
     for eval_every in (1, 3, 5):
@@ -327,14 +340,6 @@ def test_train_model_never_learns_from_the_validation_batches(subject, draw, obs
         observe(f"looked at, eval_batches {eval_batches}", sorted(model.looked_at))
         observe(f"in evaluation mode, eval_batches {eval_batches}", model.modes.count("evaluation"))
         observe(f"curve, eval_batches {eval_batches}", points(history), tolerance=1e-4)
-
-
-def test_train_model_shuffles_each_epoch_anew(subject, draw, observe):
-    train = subject.train_model
-    model, loader = tiny(draw), shuffling_loader(draw, 9)
-    settings = config(subject, 2, accumulate=3, eval_every=100, seed=draw.whole(0, 1000))
-    train(model, loader, batches(draw, (2, 5)), GradientDescent(model), settings)
-    observe("what it learned from", model.learned_from)
 
 
 def test_train_model_evaluates_on_the_same_batches_each_time(subject, draw, observe):
@@ -371,37 +376,6 @@ def test_train_model_sample_then_on_step(subject, draw, observe):
     observe("history", everything(given), tolerance=1e-4)
 
 
-def test_train_model_on_step_gets_the_history_itself(subject, draw, observe):
-    train = subject.train_model
-    model = tiny(draw)
-
-    def note(history):
-        history.samples = [*history.samples, f"after step {history.step}"]
-
-    settings = config(subject, 2, eval_every=2)
-    training, validation = batches(draw, *[(2, 3)] * 3), batches(draw, (1, 3))
-    calls = {"sample": lambda _: "end of an epoch", "on_step": note}
-    history = train(model, training, validation, GradientDescent(model), settings, **calls)
-    observe("history", everything(history), tolerance=1e-4)
-
-
-def test_train_model_trains_on_after_a_sample(subject, draw, observe):
-    train = subject.train_model
-    model = tiny(draw, dropout=0.5)
-    given = subject.History()
-
-    def sample(model):
-        model.eval()
-        return "text"
-
-    settings = config(subject, 3, accumulate=2, eval_every=3)
-    training, validation = batches(draw, *[(2, 5)] * 2), batches(draw, (1, 5))
-    train(model, training, validation, GradientDescent(model), settings, sample=sample, history=given)
-    observe("modes of the forward passes", sorted(model.modes))
-    observe("history", everything(given), tolerance=1e-4)
-    observe("weights", weights(model), tolerance=1e-4)
-
-
 def test_train_model_keeps_every_sample(subject, draw, observe):
     train = subject.train_model
     texts = iter(("the same", "", "the same"))
@@ -411,16 +385,6 @@ def test_train_model_keeps_every_sample(subject, draw, observe):
     history = train(model, batches(draw, (1, 2)), [], GradientDescent(model), settings, **calls)
     observe("samples", history.samples)
     observe("weights", weights(model), tolerance=1e-4)
-
-
-def test_train_model_lets_the_sample_draw(subject, draw, observe):
-    train = subject.train_model
-    model = tiny(draw)
-    settings = config(subject, 3, eval_every=9)
-    calls = {"sample": lambda _: str(torch.randint(1000, (2,)).tolist())}
-    history = train(model, batches(draw, (2, 3)), [], GradientDescent(model), settings, **calls)
-    observe("samples", history.samples)
-    observe("what is drawn next", torch.randint(1000, (2,)))
 
 
 class Numbered:
@@ -459,6 +423,120 @@ def test_train_model_goes_on_from_a_history(subject, draw, observe):
         observe(f"history returned, from step {step} on", everything(returned), tolerance=1e-4)
         returned.samples = ["another list"]
         observe("samples given, after a change of what was returned", given.samples)
+
+
+# The fine print.
+
+
+def test_seed_loader_leaves_the_random_state_alone(subject, draw, observe):
+    plain, seeded = batches(draw, (2, 3), (1, 3)), shuffling_loader(draw, 6)
+    for what, loader in (("a list", plain), ("no generator", DataLoader([1, 2, 3])), ("a generator", seeded)):
+        before = torch.get_rng_state().int()
+        observe.outcome(f"returned for {what}", subject.seed_loader, loader, 5)
+        observe(f"change of the global random state, {what}", torch.get_rng_state().int() - before)
+
+
+def test_update_in_training_mode(subject, draw, observe):
+    for mode in (True, False):
+        model = tiny(draw, dropout=0.5).train(mode)
+        subject.update(model, batches(draw, (2, 5), (2, 5)), GradientDescent(model), 0.25, 1e6, "cpu")
+        observe(f"modes of the forward passes, training={mode} before", model.modes)
+        observe(f"weights, training={mode} before", weights(model))
+
+
+def test_update_sets_the_learning_rate_of_every_group(subject, draw, observe):
+    for groups in (2, 3):
+        model = tiny(draw)
+        optimizer = GradientDescent(model, groups)
+        subject.update(model, batches(draw, (2, 5)), optimizer, draw.number(0.1, 0.5), 1e6, "cpu")
+        observe("learning rates at the step", optimizer.rates[-1])
+        observe("weights", weights(model))
+
+
+def test_train_epoch_learning_rates(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    largest, least = draw.number(0.2, 0.4), draw.number(0.01, 0.1)
+    for warmup_steps, accumulate, epochs in ((0, 1, 2), (2, 2, 3), (5, 2, 2)):
+        model, history, training = tiny(draw), subject.History(), batches(draw, *[(1, 3)] * 3)
+        optimizer = GradientDescent(model)
+        rates = {"max_lr": largest, "min_lr": least, "warmup_steps": warmup_steps}
+        settings = config(subject, epochs, accumulate=accumulate, **rates)
+        for epoch in range(1, epochs + 1):
+            epoch_of(model, training, optimizer, settings, history, epoch)
+        observe(f"rates, warmup {warmup_steps}, {accumulate} at a time", optimizer.rates)
+
+
+def test_train_epoch_passes_over_batches_unseen(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    for step, epoch in ((4, 2), (4, 1), (2, 1)):
+        model, history, training = (
+            tiny(draw, dropout=0.5),
+            subject.History(step, 99),
+            Numbered(batches(draw, *[(2, 3)] * 3)),
+        )
+        settings = config(subject, 3, accumulate=2, seed=70)
+        epoch_of(model, training, GradientDescent(model), settings, history, epoch)
+        what = f"epoch {epoch}, after step {step}"
+        observe(f"modes of the forward passes, {what}", model.modes)
+        observe(f"seeds with which training batches were taken, {what}", sorted(training.gone_through))
+        observe(f"step and tokens seen, {what}", [history.step, history.tokens_seen])
+
+
+def test_train_epoch_without_batches(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    model, history, called = tiny(draw), subject.History(0, 99), []
+    observe.outcome(
+        "no batches",
+        epoch_of,
+        model,
+        [],
+        GradientDescent(model),
+        config(subject, 2),
+        history,
+        1,
+        after_step=called.append,
+    )
+    observe("step, tokens seen and what was called", [history.step, history.tokens_seen, called])
+
+
+def test_train_epoch_leaves_the_random_state_alone(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    model, loader = tiny(draw), shuffling_loader(draw, 5)
+    before = torch.get_rng_state().int()
+    epoch_of(model, loader, GradientDescent(model), config(subject, 1), subject.History(), 1)
+    observe("change of the global random state", torch.get_rng_state().int() - before)
+
+
+def test_train_epoch_moves_the_batches(subject, draw, observe):
+    epoch_of = subject.train_epoch
+    model, asked = tiny(draw), []
+    settings, history = config(subject, 1), subject.History()
+    epoch_of(model, marked(draw, asked, 2), GradientDescent(model), settings, history, 1, torch.device("cpu", 0))
+    observe("devices asked for", sorted(set(asked)))
+
+
+def test_train_model_on_step_gets_the_history_itself(subject, draw, observe):
+    train = subject.train_model
+    model = tiny(draw)
+
+    def note(history):
+        history.samples = [*history.samples, f"after step {history.step}"]
+
+    settings = config(subject, 2, eval_every=2)
+    training, validation = batches(draw, *[(2, 3)] * 3), batches(draw, (1, 3))
+    calls = {"sample": lambda _: "end of an epoch", "on_step": note}
+    history = train(model, training, validation, GradientDescent(model), settings, **calls)
+    observe("history", everything(history), tolerance=1e-4)
+
+
+def test_train_model_lets_the_sample_draw(subject, draw, observe):
+    train = subject.train_model
+    model = tiny(draw)
+    settings = config(subject, 3, eval_every=9)
+    calls = {"sample": lambda _: str(torch.randint(1000, (2,)).tolist())}
+    history = train(model, batches(draw, (2, 3)), [], GradientDescent(model), settings, **calls)
+    observe("samples", history.samples)
+    observe("what is drawn next", torch.randint(1000, (2,)))
 
 
 class Stop(Exception):

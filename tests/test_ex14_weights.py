@@ -2,6 +2,8 @@
 
 Checkpoints are tried on a small network of torch's own parts, with a batch norm because that has buffers. Seeds
 are set on `torch.default_generator`, since torch.manual_seed would also look for every GPU.
+
+The core first, then the fine print, as in the docstrings.
 """
 
 import copy
@@ -132,6 +134,190 @@ def test_three_steps_and_three_more_are_six_with_momentum(subject, draw, observe
     resumed(subject.save_checkpoint, subject.load_checkpoint, momentum, draw, observe, tmp_path / "run.pt")
 
 
+def test_torch_itself_accepts_the_file(subject, draw, observe, tmp_path):
+    save = subject.save_checkpoint
+    model = network(draw)
+    for optimizer in (None, adamw(model), momentum(model)):
+        if optimizer:
+            train(model, optimizer, batches_of(draw, 1))
+        save(tmp_path / "run.pt", model, optimizer, {"curve": [(1, 0.5), (2, 0.25)], "note": None})
+
+        def read():  # how the file is laid out is free; that torch reads it is not
+            torch.load(tmp_path / "run.pt", weights_only=True)
+
+        observe.outcome("torch.load(…, weights_only=True)", read)
+
+
+def test_extra_comes_back(subject, draw, observe, tmp_path):
+    load, save = subject.load_checkpoint, subject.save_checkpoint
+    model = network(draw)
+    extras = [
+        {"step": 300, "loss": 1.25, "best": None, "done": False, "text": draw.text(12), "": 0},
+        {"curve": [(1, 0.5), (2, 0.25)], "deep": {"er": {"still": [[], {}, {"a": [None, True]}]}}},
+        {"means": draw.normal(3, 4), "ids": draw.integers(5, high=9), "half": draw.normal(2, 3).half()},
+        {},
+    ]
+    for number, extra in enumerate(extras):
+        save(tmp_path / f"{number}.pt", model, extra=extra)
+        observe(f"extra {number} after saving", extra)
+    for number in range(len(extras)):
+        observe.outcome(f"extra {number}", load, tmp_path / f"{number}.pt", model)
+    save(tmp_path / "none.pt", model)
+    observe.outcome("extra of a checkpoint without", load, tmp_path / "none.pt", model)
+    save(tmp_path / "none.pt", model, adamw(model), None)
+    observe.outcome("extra of a checkpoint with None", load, str(tmp_path / "none.pt"), model)
+
+
+def test_a_model_without_an_optimizer(subject, draw, observe, tmp_path):
+    load, save = subject.load_checkpoint, subject.save_checkpoint
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        model, other = network(draw).to(dtype), network(draw).to(dtype)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.div_(3)  # now no float32 holds the values of the float64 model
+        save(tmp_path / "bare.pt", model)
+        load(tmp_path / "bare.pt", other)
+        observe(f"model, {dtype}", held(other), tolerance=1e-12)
+    optimizer = adamw(model.float())
+    train(model, optimizer, batches_of(draw, 2))
+    save(tmp_path / "both.pt", model, optimizer)
+    other = network(draw)
+    observe.outcome("loading the model only", load, tmp_path / "both.pt", other)
+    observe("model", held(other))
+
+
+def test_all_of_the_optimizer_comes_back(subject, draw, observe, tmp_path):
+    load, save = subject.load_checkpoint, subject.save_checkpoint
+    model = network(draw)
+    optimizer = two_groups(model)
+    optimizer.param_groups[0]["betas"] = (0.7, 0.8)
+    train(model, optimizer, batches_of(draw, 2))
+    optimizer.param_groups[1]["lr"] = 0.0125
+    save(tmp_path / "run.pt", model, optimizer)
+    for lr in (0.05, 2.0):
+        other = network(draw)
+        fresh = two_groups(other, lr)
+        load(tmp_path / "run.pt", other, fresh)
+        observe("optimizer", fresh.state_dict())
+        before = held(other)
+        train(other, fresh, batches_of(draw, 1))
+        observe("does a step of the optimizer move the model?", less(held(other), before), tolerance=1e-4)
+
+
+def gpt(subject, tied=True, layers=LAYERS, width=D, heads=3, **more):
+    """A GPTModel with dropout, in training mode, as it is when it has just been made."""
+    numbers = import_module(".ex09_gpt", subject.__package__)
+    sizes = {"vocab_size": V, "context_length": C, "emb_dim": width, "n_heads": heads, "n_layers": layers}
+    return numbers.GPTModel(numbers.GPTConfig(**sizes, **{"drop_rate": 0.1, "qkv_bias": True, **more}), tied)
+
+
+def gpt2_file(draw, prefix="transformer.", layers=LAYERS, head=False):
+    """Random weights under the names of the hub."""
+    weights = {"wte.weight": draw.normal(V, D), "wpe.weight": draw.normal(C, D)}
+    for layer in range(layers):
+        for norm in ("ln_1", "ln_2"):
+            weights[f"h.{layer}.{norm}.weight"] = draw.normal(D, scale=0.3, shift=1.0)
+            weights[f"h.{layer}.{norm}.bias"] = draw.normal(D, scale=0.3)
+        for name, rows, columns in (
+            ("attn.c_attn", D, 3 * D),
+            ("attn.c_proj", D, D),
+            ("mlp.c_fc", D, 4 * D),
+            ("mlp.c_proj", 4 * D, D),
+        ):
+            weights[f"h.{layer}.{name}.weight"] = draw.normal(rows, columns, scale=0.5)
+            weights[f"h.{layer}.{name}.bias"] = draw.normal(columns, scale=0.3)
+    weights["ln_f.weight"] = draw.normal(D, scale=0.3, shift=1.0)
+    weights["ln_f.bias"] = draw.normal(D, scale=0.3)
+    weights = {prefix + name: value for name, value in weights.items()}
+    if head:
+        weights["lm_head.weight"] = draw.normal(V, D)
+    return weights
+
+
+def logits(model, ids):
+    model.eval()
+    with torch.no_grad():
+        return model(ids)
+
+
+def test_lesson_example(subject, draw, observe):
+    load = subject.load_gpt2
+    model = gpt(subject, layers=1, width=2, heads=1)
+    draw.fill(model)
+    places = subject.gpt2_places(model)
+    weights = {name: torch.cat([part.detach() for part in parts], dim=-1) for name, parts in places.items()}
+    weights["h.0.attn.c_attn.weight"] = torch.tensor([[1.0, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]])
+    load(model, weights)
+    attention = model.trf_blocks[0].att
+    observe("W_query, W_key, W_value", [m.weight for m in (attention.W_query, attention.W_key, attention.W_value)])
+
+
+def test_names_and_shapes_of_the_places(subject, draw, observe):
+    places = subject.gpt2_places
+    for layers in (2, 1, 3):
+        found = places(gpt(subject, False, layers))
+        observe(f"shapes, {layers} layers", {name: [part.shape for part in parts] for name, parts in found.items()})
+
+
+def test_places_show_what_the_model_holds(subject, draw, observe):
+    places = subject.gpt2_places
+    for tied in (True, False):
+        model = gpt(subject, tied)
+        draw.fill(model)
+        observe(f"places, tied={tied}", places(model))
+        observe("model", held(model))
+
+
+def test_what_is_written_into_the_places_is_in_the_model(subject, draw, observe):
+    places = subject.gpt2_places
+    for tied in (True, False):
+        model = gpt(subject, tied)
+        draw.fill(model)
+        with torch.no_grad():
+            for _, parts in sorted(places(model).items()):
+                for part in parts:
+                    part.copy_(draw.normal(*part.shape))
+        observe(f"model, tied={tied}", held(model))
+
+
+def test_weights_arrive(subject, draw, observe):
+    load = subject.load_gpt2
+    for tied in (True, False):
+        for layers in (1, LAYERS):
+            model = gpt(subject, tied, layers)
+            draw.fill(model)
+            observe("what loading returns", load(model, gpt2_file(draw, layers=layers)))
+            observe(f"model of {layers} layers, tied={tied}", held(model))
+
+
+def test_names_without_the_prefix_and_with_masks(subject, draw, observe):
+    load = subject.load_gpt2
+    without = gpt2_file(draw, prefix="")
+    for layer in range(LAYERS):
+        without[f"h.{layer}.attn.bias"] = torch.ones(1, 1, C, C).tril()
+        without[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
+    without["lm_head.weight"] = draw.normal(V, D)
+    names = draw.shuffled(list(without))
+    for what, prefixed in (("no name", []), ("every name", names), ("every other name", names[1::2])):
+        model = gpt(subject, tied=False)
+        draw.fill(model)
+        load(model, OrderedDict(("transformer." * (name in prefixed) + name, without[name]) for name in names))
+        observe(f"model, {what} with a prefix", held(model))
+
+
+def test_logits(subject, draw, observe):
+    load = subject.load_gpt2
+    ids = draw.integers(2, 5, high=V)
+    for tied, head in ((True, False), (False, False), (False, True)):
+        model = gpt(subject, tied)
+        draw.fill(model)
+        load(model, gpt2_file(draw, head=head))
+        observe(f"logits, tied={tied}, head in the file: {head}", logits(model, ids), tolerance=1e-4)
+
+
+# The fine print.
+
+
 def test_saving_changes_nothing(subject, draw, observe, tmp_path):
     save = subject.save_checkpoint
     model, extra = network(draw), {"step": 3, "losses": [1.5, 0.5]}
@@ -168,20 +354,6 @@ def test_a_bare_name_goes_into_the_current_folder(subject, draw, observe, tmp_pa
             observe.outcome("saving", save, path, network(draw), extra={"step": 7})
             observe.outcome("loading", load, path, network(draw))
     observe("files", files_under(tmp_path))
-
-
-def test_torch_itself_accepts_the_file(subject, draw, observe, tmp_path):
-    save = subject.save_checkpoint
-    model = network(draw)
-    for optimizer in (None, adamw(model), momentum(model)):
-        if optimizer:
-            train(model, optimizer, batches_of(draw, 1))
-        save(tmp_path / "run.pt", model, optimizer, {"curve": [(1, 0.5), (2, 0.25)], "note": None})
-
-        def read():  # how the file is laid out is free; that torch reads it is not
-            torch.load(tmp_path / "run.pt", weights_only=True)
-
-        observe.outcome("torch.load(…, weights_only=True)", read)
 
 
 class CannotBeSaved(Exception):
@@ -263,61 +435,21 @@ def test_nothing_happens_to_the_old_checkpoint_before(subject, draw, observe, tm
     observe("moved in from another folder", len(strangers))
 
 
-def test_extra_comes_back(subject, draw, observe, tmp_path):
+def test_extra_has_keys_of_its_own(subject, draw, observe, tmp_path):
     load, save = subject.load_checkpoint, subject.save_checkpoint
-    model = network(draw)
-    extras = [
-        {"step": 300, "loss": 1.25, "best": None, "done": False, "text": draw.text(12), "": 0},
-        {"curve": [(1, 0.5), (2, 0.25)], "deep": {"er": {"still": [[], {}, {"a": [None, True]}]}}},
-        {"means": draw.normal(3, 4), "ids": draw.integers(5, high=9), "half": draw.normal(2, 3).half(), 7: "seven"},
-        {"model": 1, "optimizer": 2, "rng": 3, "cuda_rng": 4, "extra": 5, "state_dict": 6, "version": 7},
-        {},
-    ]
-    for number, extra in enumerate(extras):
-        save(tmp_path / f"{number}.pt", model, extra=extra)
-        observe(f"extra {number} after saving", extra)
-    for number in range(len(extras)):
-        observe.outcome(f"extra {number}", load, tmp_path / f"{number}.pt", model)
-    save(tmp_path / "none.pt", model)
-    observe.outcome("extra of a checkpoint without", load, tmp_path / "none.pt", model)
-    save(tmp_path / "none.pt", model, adamw(model), None)
-    observe.outcome("extra of a checkpoint with None", load, str(tmp_path / "none.pt"), model)
-
-
-def test_a_model_without_an_optimizer(subject, draw, observe, tmp_path):
-    load, save = subject.load_checkpoint, subject.save_checkpoint
-    for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        model, other = network(draw).to(dtype), network(draw).to(dtype)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.div_(3)  # now no float32 holds the values of the float64 model
-        save(tmp_path / "bare.pt", model)
-        load(tmp_path / "bare.pt", other)
-        observe(f"model, {dtype}", held(other), tolerance=1e-12)
-    optimizer = adamw(model.float())
-    train(model, optimizer, batches_of(draw, 2))
-    save(tmp_path / "both.pt", model, optimizer)
-    other = network(draw)
-    observe.outcome("loading the model only", load, tmp_path / "both.pt", other)
-    observe("model", held(other))
-
-
-def test_all_of_the_optimizer_comes_back(subject, draw, observe, tmp_path):
-    load, save = subject.load_checkpoint, subject.save_checkpoint
-    model = network(draw)
-    optimizer = two_groups(model)
-    optimizer.param_groups[0]["betas"] = (0.7, 0.8)
-    train(model, optimizer, batches_of(draw, 2))
-    optimizer.param_groups[1]["lr"] = 0.0125
-    save(tmp_path / "run.pt", model, optimizer)
-    for lr in (0.05, 2.0):
-        other = network(draw)
-        fresh = two_groups(other, lr)
-        load(tmp_path / "run.pt", other, fresh)
-        observe("optimizer", fresh.state_dict())
-        before = held(other)
-        train(other, fresh, batches_of(draw, 1))
-        observe("does a step of the optimizer move the model?", less(held(other), before), tolerance=1e-4)
+    extra = {
+        "model": 1,
+        "optimizer": 2,
+        "rng": 3,
+        "cuda_rng": 4,
+        "extra": 5,
+        "state_dict": 6,
+        "version": 7,
+        7: "seven",
+    }
+    save(tmp_path / "run.pt", network(draw), extra=extra)
+    observe("extra after saving", extra)
+    observe.outcome("extra", load, tmp_path / "run.pt", network(draw))
 
 
 def test_an_optimizer_that_was_not_saved(subject, draw, observe, tmp_path):
@@ -455,22 +587,6 @@ def test_the_model_stays_the_same_object(subject, draw, observe, tmp_path):
     observe("requires_grad", [parameter.requires_grad for parameter in other.parameters()])
 
 
-def test_a_checkpoint_can_be_loaded_again(subject, draw, observe, tmp_path):
-    load, save = subject.load_checkpoint, subject.save_checkpoint
-    model = network(draw)
-    optimizer = adamw(model)
-    train(model, optimizer, batches_of(draw, 1))
-    save(tmp_path / "run.pt", model, optimizer, {"curve": [1.0], "mean": draw.normal(3)})
-    for _ in range(2):
-        extra = load(tmp_path / "run.pt", model, optimizer)
-        observe("extra", extra)
-        observe("model", held(model))
-        observe("optimizer", optimizer.state_dict())
-        extra["curve"].append(2.0)
-        extra["mean"].zero_()
-        train(model, optimizer, batches_of(draw, 2))
-
-
 def test_code_in_the_file_does_not_run(subject, draw, observe, tmp_path):
     load = subject.load_checkpoint
 
@@ -499,120 +615,16 @@ def test_a_checkpoint_from_another_device(subject, draw, observe, tmp_path):
     observe("optimizer", fresh.state_dict())
 
 
-def gpt(subject, tied=True, layers=LAYERS, width=D, heads=3, **more):
-    """A GPTModel with dropout, in training mode, as it is when it has just been made."""
-    numbers = import_module(".ex09_gpt", subject.__package__)
-    sizes = {"vocab_size": V, "context_length": C, "emb_dim": width, "n_heads": heads, "n_layers": layers}
-    return numbers.GPTModel(numbers.GPTConfig(**sizes, **{"drop_rate": 0.1, "qkv_bias": True, **more}), tied)
-
-
-def gpt2_file(draw, prefix="transformer.", layers=LAYERS, head=False):
-    """Random weights under the names of the hub."""
-    weights = {"wte.weight": draw.normal(V, D), "wpe.weight": draw.normal(C, D)}
-    for layer in range(layers):
-        for norm in ("ln_1", "ln_2"):
-            weights[f"h.{layer}.{norm}.weight"] = draw.normal(D, scale=0.3, shift=1.0)
-            weights[f"h.{layer}.{norm}.bias"] = draw.normal(D, scale=0.3)
-        for name, rows, columns in (
-            ("attn.c_attn", D, 3 * D),
-            ("attn.c_proj", D, D),
-            ("mlp.c_fc", D, 4 * D),
-            ("mlp.c_proj", 4 * D, D),
-        ):
-            weights[f"h.{layer}.{name}.weight"] = draw.normal(rows, columns, scale=0.5)
-            weights[f"h.{layer}.{name}.bias"] = draw.normal(columns, scale=0.3)
-    weights["ln_f.weight"] = draw.normal(D, scale=0.3, shift=1.0)
-    weights["ln_f.bias"] = draw.normal(D, scale=0.3)
-    weights = {prefix + name: value for name, value in weights.items()}
-    if head:
-        weights["lm_head.weight"] = draw.normal(V, D)
-    return weights
-
-
 def numbers_in(*shapes):
     """What a message has to contain that names these shapes, however it writes them."""
     return tuple(sorted({str(size) for shape in shapes for size in shape}))
 
 
-def logits(model, ids):
-    model.eval()
-    with torch.no_grad():
-        return model(ids)
-
-
-def test_lesson_example(subject, draw, observe):
-    load = subject.load_gpt2
-    model = gpt(subject, layers=1, width=2, heads=1)
-    draw.fill(model)
-    places = subject.gpt2_places(model)
-    weights = {name: torch.cat([part.detach() for part in parts], dim=-1) for name, parts in places.items()}
-    weights["h.0.attn.c_attn.weight"] = torch.tensor([[1.0, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]])
-    load(model, weights)
-    attention = model.trf_blocks[0].att
-    observe("W_query, W_key, W_value", [m.weight for m in (attention.W_query, attention.W_key, attention.W_value)])
-
-
-def test_names_and_shapes_of_the_places(subject, draw, observe):
+def test_names_and_shapes_without_biases_and_tied(subject, draw, observe):
     places = subject.gpt2_places
-    for tied, layers, bias in ((True, 2, True), (False, 1, False), (True, 3, False), (False, 2, True)):
+    for tied, layers, bias in ((True, 2, True), (False, 1, False), (True, 3, False)):
         found = places(gpt(subject, tied, layers, qkv_bias=bias))
         observe(f"shapes, tied={tied}", {name: [part.shape for part in parts] for name, parts in found.items()})
-
-
-def test_places_show_what_the_model_holds(subject, draw, observe):
-    places = subject.gpt2_places
-    for tied in (True, False):
-        model = gpt(subject, tied)
-        draw.fill(model)
-        observe(f"places, tied={tied}", places(model))
-        observe("model", held(model))
-
-
-def test_what_is_written_into_the_places_is_in_the_model(subject, draw, observe):
-    places = subject.gpt2_places
-    for tied in (True, False):
-        model = gpt(subject, tied)
-        draw.fill(model)
-        with torch.no_grad():
-            for _, parts in sorted(places(model).items()):
-                for part in parts:
-                    part.copy_(draw.normal(*part.shape))
-        observe(f"model, tied={tied}", held(model))
-
-
-def test_weights_arrive(subject, draw, observe):
-    load = subject.load_gpt2
-    for tied in (True, False):
-        for layers in (1, LAYERS):
-            model = gpt(subject, tied, layers)
-            draw.fill(model)
-            observe("what loading returns", load(model, gpt2_file(draw, layers=layers)))
-            observe(f"model of {layers} layers, tied={tied}", held(model))
-
-
-def test_names_without_the_prefix_and_with_masks(subject, draw, observe):
-    load = subject.load_gpt2
-    without = gpt2_file(draw, prefix="")
-    for layer in range(LAYERS):
-        without[f"h.{layer}.attn.bias"] = torch.ones(1, 1, C, C).tril()
-        without[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
-    without["lm_head.weight"] = draw.normal(V, D)
-    names = draw.shuffled(list(without))
-    for what, prefixed in (("no name", []), ("every name", names), ("every other name", names[1::2])):
-        model = gpt(subject, tied=False)
-        draw.fill(model)
-        load(model, OrderedDict(("transformer." * (name in prefixed) + name, without[name]) for name in names))
-        observe(f"model, {what} with a prefix", held(model))
-
-
-def test_logits(subject, draw, observe):
-    load = subject.load_gpt2
-    ids = draw.integers(2, 5, high=V)
-    for tied, head in ((True, False), (False, False), (False, True)):
-        model = gpt(subject, tied)
-        draw.fill(model)
-        load(model, gpt2_file(draw, head=head))
-        observe(f"logits, tied={tied}, head in the file: {head}", logits(model, ids), tolerance=1e-4)
 
 
 def test_heads_stay_tied_or_apart(subject, draw, observe):

@@ -18,7 +18,6 @@ from grader.learner.history import Attempt, Store
 from grader.learner.mixture import mix
 from grader.protocol.job import Job, Limits
 from grader.protocol.runs import Ending
-from grader.report.scenes.panels import BadPanel, Text, read_panels
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import run
 from grader.text import PYTHON, shorten
@@ -39,7 +38,8 @@ PARTS = {
     "ex13_train": "training loop",
     "ex14_weights": "checkpoints",
 }
-WEIGHTS = "ex14_weights"
+# Its scene observes the text that was written under this name.
+WEIGHTS, WRITTEN = "ex14_weights", "written"
 SECONDS = 20.0
 MEMORY = 2 * 2**30
 LONGEST = 240
@@ -96,15 +96,11 @@ def _spoken(root: Path, folder: Path, store: Store, launcher: Launcher) -> str:
         17,
         Limits(SECONDS, memory=MEMORY),
         exercise.asked,
-        given={"text": ""},
+        given={"text": "", "story": ""},
         folder=str(folder),
     )
     last = run(launcher, job).checks[-1]
-    if last.ending is not Ending.RETURNED:
+    written = [observation.value for observation in last.observations if observation.name == WRITTEN]
+    if last.ending is not Ending.RETURNED or not written or not isinstance(written[0], str):
         return ""
-    try:
-        panels = read_panels(last.observations)
-    except BadPanel:
-        return ""
-    texts = [" ".join(panel.lines) for panel in panels if isinstance(panel, Text)]
-    return shorten(" ".join(" ".join(texts).split()), LONGEST)
+    return shorten(" ".join(written[0].split()), LONGEST)

@@ -250,7 +250,7 @@ def test_without_the_random_state_it_is_not() -> None:
     assert curve(history) != curve(whole)
 
 
-def test_a_gpt_learns_by_heart_what_can_be_learned() -> None:
+def test_a_gpt_memorizes_what_can_be_memorized() -> None:
     """A cycle of 31 ids: each tells the next, so the loss goes from ln 31 towards 0, on new text too."""
     cycle = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(4))
     training = create_dataloader(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Store
+from scripts.entry import ROOT
 from tests.scripts.conftest import SMALL, solve
 
 QUICK = (*SMALL, "--merges", "0", "--steps", "1", "--sample-tokens", "5", "--eval-batches", "1", "--out", "run")
@@ -25,6 +26,20 @@ def run_script(folder: Path, name: str, *arguments: str) -> subprocess.Completed
         encoding="utf-8",
         check=False,
     )
+
+
+def run_grader(folder: Path) -> str:
+    """What `check ex06` says, on one line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "grader", "check", "ex06"],
+        cwd=folder,
+        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return " ".join(done.stdout.split())
 
 
 def test_what_has_passed_is_yours_and_the_rest_the_references(copy: Path) -> None:
@@ -93,3 +108,15 @@ def test_no_script_waits_for_ex14(copy: Path) -> None:
     assert "Training the GPT of exercises/" in done.stdout and (copy / "run" / "checkpoint.pt").exists()
     written = run_script(copy, "generate", "--checkpoint", "run", "--new-tokens", "3")
     assert written.returncode == 0, written.stderr
+
+
+def test_the_grader_lets_your_gpt_write_once_a_part_has_passed(copy: Path) -> None:
+    for folder in ("scenes", "tests", "tutor"):
+        shutil.copytree(
+            ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "faults", "peers")
+        )
+    assert run_script(copy, "train", "--using", "mixed", *QUICK[:-2]).returncode == 0
+    shutil.copy(copy / "solutions" / "ex06_attention.py", copy / "exercises")
+    said = run_grader(copy)
+    assert "Your GPT, with your attention in it, now writes: Ruth looked at" in said
+    assert "now writes" not in run_grader(copy)
