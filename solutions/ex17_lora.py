@@ -177,7 +177,7 @@ class LinearWithLoRA(nn.Module):
 
 
 def replace_linear_with_lora(model: nn.Module, rank: int, alpha: float) -> int:
-    """Freeze a model and put LoRA beside each of its linear layers, in place.
+    """Freeze a model and put LoRA beside its linear layers, in place.
 
     Arguments
         model  any module, with linear layers at any depth
@@ -186,8 +186,8 @@ def replace_linear_with_lora(model: nn.Module, rank: int, alpha: float) -> int:
     Returns
         how many layers this call has wrapped
 
-    Each `nn.Linear` should give its place to a LinearWithLoRA that holds it. One whose weight stands in a second
-    place of the model, such as a tied head, is left alone. Afterwards every A and B trains, and nothing else.
+    Each `nn.Linear` should give its place to a LinearWithLoRA that holds it. One whose weight is also elsewhere in
+    the model, such as a tied head, is left alone. Afterwards every A and B trains, and nothing else.
 
     Example, without spending memory on GPT-2:
 
@@ -199,7 +199,7 @@ def replace_linear_with_lora(model: nn.Module, rank: int, alpha: float) -> int:
     Fine print
         Never twice: a linear layer that a LinearWithLoRA already holds is not wrapped again, and that one's A and
         B stay as they are. They train after a second call, too.
-        A second place is another name for the same Parameter: of another module, or of the same layer used twice.
+        Elsewhere means another name for the same Parameter: of another module, or of the same layer used twice.
         Equal numbers in two Parameters share nothing.
         ValueError: the model is itself an `nn.Linear`. Nothing is around it in which it could be replaced. The
         message should name LinearWithLoRA, which does the job.
@@ -326,7 +326,7 @@ def count_trainable(model: nn.Module) -> tuple[int, int]:
     4·2 + 2·3 numbers, the frozen layer 15.
 
     Fine print
-        A parameter that stands in two places counts once. Buffers do not count.
+        A parameter that is in two places counts once. Buffers do not count.
     """
     parameters = list(model.parameters())
     trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)

@@ -41,13 +41,13 @@ WHAT COUNTS
 Prompt tokens do not: nobody prefers them. Padding does not. The end-of-text token right after the answer does,
 because knowing when to stop is part of an answer. Prompt 5 6, chosen 8 9, rejected 4, end-of-text and padding 0:
 
-    place              0   1   2   3   4
+    position           0   1   2   3   4
     chosen             5   6   8   9   0
     chosen_mask        .   .   x   x   x        x is True
     rejected           5   6   4   0   0
     rejected_mask      .   .   x   x   .        the last 0 is padding
 
-The logits at place t are about the token at place t + 1. So the logits at places 1, 2, 3 are asked for the
+The logits at position t are about the token at position t + 1. So those at positions 1, 2, 3 give the
 probabilities of 8, 9 and 0. Padding at the right needs no mask within the model: a GPT never looks ahead.
 
 A SMALL EXAMPLE
@@ -166,7 +166,7 @@ def collate_preferences(
     Example: the drawing of the lesson is collate_preferences([([5, 6], [8, 9], [4])], 0).
 
     Fine print
-        Places decide what counts, never ids: pad_token_id may also occur within a prompt or an answer. A row
+        Positions decide what counts, never ids: pad_token_id may also occur within a prompt or an answer. A row
         longer than max_length is cut at its end, before padding. An answer may be empty: its end-of-text counts.
         ValueError: a prompt has max_length tokens or more, so that no room is left for an answer. The message
         should name the row, counted from 0, and both numbers.
@@ -211,7 +211,7 @@ def sequence_logprobs(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
 
     Fine print
         Your log_softmax of ex00 or torch's may be used. Logits of ±2000 give finite sums.
-        Nothing predicts the token at place 0, so mask[b, 0] has no influence.
+        Nothing predicts the token at position 0, so mask[b, 0] has no influence.
         ValueError: a row in which no token counts. The message should name the row, counted from 0.
 
     Source: Rafailov et al. 2023, section 4.
@@ -291,15 +291,15 @@ def dpo_loss_batch(
     """The loss of one batch, from both models.
 
     Arguments
-        batch              as collate_preferences makes it; each of its tensors is moved to the device
+        batch              as collate_preferences makes it
         policy, reference  two modules that turn ids (B, T) into logits (B, T, V)
         beta               as dpo_loss takes it
-        device             where both models are
+        device             where both models are, and each tensor of the batch should go
     Returns
         a DPOResult; `backward` on its loss reaches the policy's parameters
 
-    The reference should run in evaluation mode and without a graph; afterwards it is in the mode that it had
-    before. The policy runs in whichever mode it is.
+    The reference should run in evaluation mode and without a graph, and have its former mode afterwards. The mode
+    of the policy stays.
 
     Fine print
         Gradients that the reference has stay as they are. Its mode is restored also if a model raises an
@@ -388,8 +388,8 @@ def update_dpo(
     Returns
         the number of pairs in the group, a Python int
 
-    As `update` of ex13, with one difference: the gradient should be that of the mean loss over all *pairs* of
-    the group, so a batch weighs as much as it has pairs.
+    As `update` of ex13, but the gradient should be that of the mean loss over all *pairs* of the group: a batch
+    weighs as much as it has pairs.
 
     Example: batches of 3 pairs and 1 pair give (3 · loss₁ + 1 · loss₂) / 4, and 4 is returned.
 
@@ -462,20 +462,20 @@ def train_dpo(
     on_step: Callable[[DPOHistory], None] | None = None,
     history: DPOHistory | None = None,
 ) -> DPOHistory:
-    """Train a policy on pairs, from the beginning or from where a history stands.
+    """Train a policy on pairs, from the beginning or from where a history ends.
 
     Arguments
         policy, reference, beta, device  as dpo_loss_batch takes them
-        train_loader, val_loader, optimizer, config, on_step, history    as train_model of ex13 takes them
+        the others                       as train_model of ex13 takes them
     Returns
-        the history; if one was handed in, that very object
+        the history: the given one, if any
 
-    training_steps gives each step's batches and learning rate. Each step is one update_dpo. After it:
+    training_steps gives each step's batches and learning rate. Each step is one update_dpo. Then:
 
-    1. step and pairs_seen are counted on.
+    1. step and pairs_seen go up.
     2. If step is a multiple of config.eval_every: seed_loader(train_loader, config.seed), evaluate_dpo on both
-       loaders, and a DPOEvaluation is appended.
-    3. on_step(history) is called.
+       loaders, append a DPOEvaluation.
+    3. Call on_step(history).
 
     Fine print
         config.max_norm and config.eval_batches are what update_dpo and evaluate_dpo take. on_step may be None.

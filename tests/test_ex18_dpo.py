@@ -3,6 +3,7 @@
 The models are as small as can be: a table of logits, one row for each token. They write down what happens to them.
 """
 
+import copy
 import re
 import zlib
 from functools import partial
@@ -245,7 +246,7 @@ def test_sequence_logprobs_by_one_token(subject, draw, observe):
     logits, ids = draw.normal(6, 7, 5), draw.integers(6, 7, high=5)
     mask = torch.zeros(6, 7, dtype=torch.bool)
     mask[range(6), range(1, 7)] = True
-    observe("row r counts place r + 1", subject.sequence_logprobs(logits, ids, mask))
+    observe("row r counts position r + 1", subject.sequence_logprobs(logits, ids, mask))
 
 
 # dpo_loss
@@ -515,7 +516,7 @@ def test_sequence_logprobs_ignores_the_first_place(subject, draw, observe):
     logits, ids = draw.normal(2, 6, 5), draw.integers(2, 6, high=5)
     for first in (True, False):
         mask = torch.tensor([[first, False, False, True, True, False], [first, True, False, False, False, False]])
-        observe(f"mask {first} at place 0", subject.sequence_logprobs(logits, ids, mask))
+        observe(f"mask {first} at position 0", subject.sequence_logprobs(logits, ids, mask))
         observe("the mask afterwards", mask)
 
 
@@ -545,7 +546,7 @@ def test_sequence_logprobs_refuses_an_empty_answer(subject, draw, observe):
         mask[row] = False
         observe.outcome(f"nothing in row {row}", subject.sequence_logprobs, logits, ids, mask, mentions=(str(row),))
         mask[row, 0] = True
-        observe.outcome("only place 0", subject.sequence_logprobs, logits, ids, mask, mentions=(str(row),))
+        observe.outcome("only position 0", subject.sequence_logprobs, logits, ids, mask, mentions=(str(row),))
         mask[row, 5] = True
         observe("only the last place", subject.sequence_logprobs(logits, ids, mask))
     nothing = torch.zeros(4, 6, dtype=torch.bool)
@@ -671,6 +672,11 @@ def test_update_dpo_clips_all_gradients_together(subject, draw, observe):
         update(policy, reference, batches(draw, (2, 6), (3, 5)), optimizer, 0.25, max_norm, 0.5)
         observe(f"gradients at the step, max_norm {max_norm}", optimizer.gradients)
         observe(f"weights, max_norm {max_norm}", weights(policy))
+    # Between equal models every pair pulls with half its strength, so with a large beta the norm is well above 1.
+    policy, _ = models(draw)
+    optimizer = GradientDescent(policy)
+    update(policy, copy.deepcopy(policy), batches(draw, (2, 6), (3, 5)), optimizer, 0.25, 1e6, 50.0)
+    observe("gradients at the step, beta 50, max_norm 1e6", optimizer.gradients, tolerance=1e-3)
 
 
 def test_update_dpo_sets_the_learning_rate_of_every_group(subject, draw, observe):
