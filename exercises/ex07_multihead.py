@@ -1,16 +1,16 @@
 """Multi-head attention: several looks at once.
 
+You need: attention with its causal mask (exercise 6), and `view` and `transpose` of a tensor.
+
 WHY
-A softmax makes one set of weights, and a token needs several. To go on after "she gave the old dog a", a
-model has to find what was done, who did it, and to whom. One set of weights would have to mix all that into
-one mean. So attention is done H times side by side, each time with queries, keys and values of its own. One
-such look is called a *head*.
+A softmax makes one set of weights, and a token needs several. To continue "she gave the old dog a", a model has
+to find what was done, by whom, and to whom. One set of weights would mix all that into one mean. So attention is
+done H times side by side, each time with queries, keys and values of its own. Each of these is called a *head*.
 
 HOW
-Nothing gets bigger. A query of width D is cut into H pieces of width h = D / H, and so are keys and values.
-Head 0 works with the first pieces, head 1 with the second ones, and so on; no head sees another. Their
-results are put side by side again, which makes D, and one more linear layer, `out_proj`, lets the heads'
-findings mix.
+A query of width D is cut into H pieces of width h = D / H, and so are keys and values. Head 0 works with the first
+pieces, head 1 with the second ones, and so on. Their results are put side by side again, which gives D. One more
+linear layer, `out_proj`, mixes what the heads have found.
 
     x (B, T, d_in)  ─ three projections ─►  query, key, value   (B, T, D)
                     ─ split_heads ───────►                      (B, H, T, h)
@@ -18,47 +18,64 @@ findings mix.
                     ─ merge_heads ───────►                      (B, T, D)
                     ─ out_proj ──────────►                      (B, T, D)
 
-The attention in the middle is the function that you wrote in exercise 6. It works on the last two axes and
-takes any number of axes before them: with the heads in front, all of them are done in one go. It divides by
-the square root of the width of the keys that it is given, so by √h and not by √D. The keys of a head are
-only h wide.
+The attention in the middle is your function of exercise 6. It takes any number of axes before the last two, so all
+heads are done in one call. It divides by the root of the width of its keys: √h and not √D.
 
 SPLITTING
-One token of width 4 has the numbers 1 2 3 4, the next has 5 6 7 8, and H = 2. Every token gives its first
-half to head 0 and its second half to head 1:
+One sequence of three tokens, D = 4 and H = 2, so x is (1, 3, 4). Two ways to the shape (1, 2, 3, 2), where
+[ ] goes to head 0 and ( ) to head 1:
 
-    head 0   (1 2), (5 6)        one row for each token
-    head 1   (3 4), (7 8)
+               x.view(1, 3, 2, 2)
+               .transpose(1, 2)               x.view(1, 2, 3, 2)
 
-A shape says how many numbers there are along each axis, not which numbers. Read in order, the eight numbers
-can also be put into two tables of two rows, (1 2), (3 4) and (5 6), (7 8), in one step and with the very
-same shape (H, T, h). But now all of head 0 is token 0, and a head would compare the halves of one token
-rather than two tokens. `view` and `reshape` never change the order in which numbers are read; `transpose`
-does. So first cut the last axis in two, (B, T, H, h), and then exchange T and H. On the way back, undo the
-two steps in reverse order.
+    token 0    [ 1   2] ( 3   4)              [ 1   2] [ 3   4]
+    token 1    [ 5   6] ( 7   8)              [ 5   6] ( 7   8)
+    token 2    [ 9  10] (11  12)              ( 9  10) (11  12)
+
+    head 0     1   2    token 0               1   2    token 0
+               5   6    token 1               3   4    token 0 again
+               9  10    token 2               5   6    token 1
+
+    head 1     3   4    token 0               7   8    token 1
+               7   8    token 1               9  10    token 2
+              11  12    token 2              11  12    token 2 again
+
+On the left every head gets one piece of every token. On the right head 0 never sees token 2, and it compares the
+halves of token 0 as if they were two tokens. The shapes are the same, so there is no error. `view` never changes
+the order in which numbers are read; `transpose` does. So first cut the last axis in two, (B, T, H, h), and then
+exchange T and H. On the way back, undo the two steps in reverse order.
 
 A SMALL EXAMPLE
-T = 2, D = 2, H = 2, so h = 1. All three projections and out_proj leave their input as it is. The tokens
-are (1, 0) and (2, 1). Token 0 sees only itself: (1, 0). Token 1 sees both:
+T = 2, D = 2, H = 2, so h = 1. All three projections and out_proj leave their input as it is. The tokens are
+(1, 0) and (2, 1). Token 0 sees only itself: (1, 0). Token 1 sees both:
 
-    head 0   query 2, keys 1 and 2   scores 2 and 4, / √1   weights 0.119 and 0.881   0.119·1 + 0.881·2 = 1.881
-    head 1   query 1, keys 0 and 1   scores 0 and 1, / √1   weights 0.269 and 0.731   0.269·0 + 0.731·1 = 0.731
+    head 0   query 2, keys 1 and 2   scores 2 and 4   weights 0.119 and 0.881   0.119·1 + 0.881·2 = 1.881
+    head 1   query 1, keys 0 and 1   scores 0 and 1   weights 0.269 and 0.731   0.269·0 + 0.731·1 = 0.731
 
-The result for token 1 is (1.881, 0.731). The two heads weighed the same two tokens differently.
+The result for token 1 is (1.881, 0.731). The two heads gave the same two tokens different weights.
 
-WHAT IS NOT HERE
-Two later exercises go on from here: keys and values that several heads share, and how to keep them while
-generating.
-
-Shapes: B batch, T tokens, D = d_out the width of all heads together, H heads, h = D / H.
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", section 3.6. 3.6.1 puts several CausalAttention side by
+side, each with matrices of its own. 3.6.2 cuts the results of three large matrices into heads, as here. There the
+cutting is written out in `forward`. Here it has two functions, because exercises 19 and 20 cut and merge as well.
+The book's mask is saved with the weights, which ties them to one context length.
 
 NOT ALLOWED HERE
-torch has this ready-made. In MultiHeadAttention you should use your own attention of exercise 6, so torch's
-`scaled_dot_product_attention` is not allowed, nor anything with `multi_head_attention` in its name, such as
-`F.multi_head_attention_forward`, which `nn.MultiheadAttention` calls.
+In MultiHeadAttention, torch's own `scaled_dot_product_attention` and anything with `multi_head_attention` in its
+name, which `nn.MultiheadAttention` calls. Your own attention of exercise 6 does the arithmetic.
 
-Read on: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2. Raschka, "Build a Large Language
-Model (From Scratch)", chapter 3.
+TWO QUESTIONS (the answers are at the end of this file)
+1. D is 768. How many parameters does an attention with 12 heads have more than one with a single head?
+2. Somebody splits with view(B, H, T, h) and merges with view(B, T, D), and checks that merging what was split gives
+   x again. Does that find the mistake?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex07` draws two heads on "the king and the queen". Head 0 looks at the
+word before, head 1 at words of like meaning, so that "queen" finds "king". Predict first: if the same numbers are
+split by x.view(B, H, T, h), at which words can "queen" look in head 1?
+
+Shapes: B batch, T tokens, D = d_out the width of all heads together, H heads, h = D / H.
+Read on: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
 """
 
 import torch
@@ -71,19 +88,18 @@ def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """Cut every token's vector into one piece for each head.
 
     Arguments
-        x          float (B, T, D); how it lies in memory does not matter
-        num_heads  H, at least 1
+        x          float (B, T, D)
+        num_heads  H
     Returns
-        float (B, H, T, h) with h = D / H, of the dtype of x: entry [b, i, t] is x[b, t, i·h : (i+1)·h], the
-        i-th piece of token t
-    Raises
-        ValueError: H does not divide D. The message names both numbers.
+        float (B, H, T, h) with h = D / H: entry [b, i, t] is x[b, t, i*h : (i+1)*h], the i-th piece of token t
 
-    x is not changed; the gradient reaches it. The result may share memory with x, or be a copy.
+    Example: split_heads(torch.tensor([[[1, 2, 3, 4], [5, 6, 7, 8]]]), 2) is
+    tensor([[[[1, 2], [5, 6]], [[3, 4], [7, 8]]]]).
 
-    Example: with H = 2, x = [[[1, 2, 3, 4], [5, 6, 7, 8]]] gives [[[[1, 2], [5, 6]], [[3, 4], [7, 8]]]].
+    Fine print
+        ValueError: H does not divide D. The message should name both numbers.
 
-    Source: Vaswani et al. 2017, section 3.2.2; Raschka, chapter 3.
+    Source: Vaswani et al. 2017, section 3.2.2; Raschka, section 3.6.2.
     """
     raise NotImplementedError
 
@@ -92,16 +108,14 @@ def merge_heads(x: Tensor) -> Tensor:
     """Put the pieces of every token side by side again: the inverse of split_heads.
 
     Arguments
-        x  float (B, H, T, h); how it lies in memory does not matter
+        x  float (B, H, T, h)
     Returns
-        float (B, T, D) with D = H · h, of the dtype of x: entry [b, t] is x[b, 0, t], x[b, 1, t], … one after
-        the other
+        float (B, T, D) with D = H * h: entry [b, t] is x[b, 0, t], then x[b, 1, t], and so on
 
-    x is not changed; the gradient reaches it. The result may share memory with x, or be a copy.
+    Example: merge_heads(torch.tensor([[[[1, 2], [5, 6]], [[3, 4], [7, 8]]]])) is
+    tensor([[[1, 2, 3, 4], [5, 6, 7, 8]]]).
 
-    Example: [[[[1, 2], [5, 6]], [[3, 4], [7, 8]]]] gives [[[1, 2, 3, 4], [5, 6, 7, 8]]].
-
-    Source: Vaswani et al. 2017, section 3.2.2; Raschka, chapter 3.
+    Source: Vaswani et al. 2017, section 3.2.2; Raschka, section 3.6.2.
     """
     raise NotImplementedError
 
@@ -110,23 +124,23 @@ class MultiHeadAttention(nn.Module):
     """Causal self-attention with several heads: the attention of a GPT.
 
     Arguments
-        d_in            width of a token's vector
-        d_out           D, the width of all heads together, and of the result
-        context_length  the longest sequence that will come
-        dropout         the probability with which a weight is dropped in training mode
-        num_heads       H, at least 1; it divides d_out
-        qkv_bias        do the three projections have a bias?
+        d_in, context_length, dropout, qkv_bias  as in CausalAttention of exercise 6
+        d_out                                    D, the width of all heads together
+        num_heads                                H, which divides d_out
 
     Attributes
+        num_heads                as given
         W_query, W_key, W_value  `nn.Linear` layers from d_in to d_out
-        out_proj                 an `nn.Linear` from d_out to d_out, always with a bias. These four hold all
-                                 the parameters.
+        out_proj                 an `nn.Linear` from d_out to d_out, with a bias
         dropout                  an `nn.Dropout`
-        mask                     `causal_mask(context_length)`, a buffer that is not saved with the weights:
-                                 persistent=False. It can be made again at any time, and weights saved with
-                                 one context length then fit a model with another.
+        mask                     `causal_mask(context_length)`, a buffer with persistent=False
 
-    Source: Vaswani et al. 2017, section 3.2.2; Raschka, chapter 3.
+    The linear layers should hold all the parameters.
+
+    Fine print
+        The mask is not saved, so the weights can be loaded into an attention with another context_length.
+
+    Source: Vaswani et al. 2017, section 3.2.2; Raschka, section 3.6.2.
     """
 
     def __init__(
@@ -140,9 +154,8 @@ class MultiHeadAttention(nn.Module):
     ) -> None:
         """Make the four linear layers, the dropout and the mask.
 
-        Raises
-            ValueError: num_heads does not divide d_out. The message names both numbers. d_in need not be
-                divisible.
+        Fine print
+            ValueError: num_heads does not divide d_out. The message should name both numbers.
         """
         super().__init__()
         raise NotImplementedError
@@ -151,16 +164,24 @@ class MultiHeadAttention(nn.Module):
         """Attend to the past and the present, once in every head.
 
         Arguments
-            x  float (B, T, d_in), T from 1 to context_length, of the dtype of the parameters
+            x  float (B, T, d_in), T at most context_length
         Returns
-            float (B, T, d_out), of the same dtype: the merged heads after out_proj. Head i works with the i-th
-            piece of query, key and value, as split_heads cuts them; its scores are divided by √h; its weights
-            went through dropout, each on its own.
-        Raises
-            ValueError: T is larger than context_length. The message names both numbers.
+            float (B, T, d_out): the merged heads after out_proj
 
-        x is not changed; the gradient reaches x and all parameters.
+        Head i should work with the i-th piece of query, key and value, as split_heads cuts them. Its scores should
+        be divided by √h, and its weights should go through dropout.
 
-        Example: the one of the lesson above gives (1, 0), (1.881, 0.731).
+        Example: the one of the lesson gives (1, 0) and (1.881, 0.731).
+
+        Fine print
+            ValueError: T is larger than context_length. The message should name both numbers.
+            Scores of any size give finite weights.
         """
         raise NotImplementedError
+
+
+# ANSWERS
+# 1. None. There are the same four layers, with 4 · (768 · 768 + 768) = 2,362,368 numbers if all have a bias. The
+#    number of heads only decides where their results are cut.
+# 2. No. Both read the numbers in order, so the one undoes the other. What is wrong is what the heads hold in
+#    between, so look there: at the shape (B, H, T, h), with numbers that you can recognize.

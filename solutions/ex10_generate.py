@@ -1,67 +1,90 @@
 """Generating text: one token at a time.
 
+You need: softmax (exercise 0), evaluation mode (6), and a model that turns ids into logits (9).
+
 WHY
-A GPT does one thing: from the ids so far it gives every token of the vocabulary a score, its logit, for being
-the next one. To make text of that, choose a token, append it, and ask again. What remains open is how to
-choose, and that decides whether the text is dull, lively or confused.
+From the ids so far, a GPT gives each token of the vocabulary a score for being the next one, its *logit*. To make
+text of that, choose a token, append it, and ask again. A model that continues its own output is *autoregressive*.
+How you choose decides whether the text is dull, lively or confused.
 
 THE LOOP
-    ids ─► model ─► logits (B, T, V) ─► those of the last position (B, V) ─► choose ─► append ─► again
+    ids ─► model ─► logits (B, T, V) ─► last position (B, V) ─► choose ─► append
+     ▲                                                                      │
+     └─────────────────────── once for each new token ──────────────────────┘
 
-The logits of position t are about token t + 1. So only the last position says anything new; the others speak
-of tokens that are there already. A model has room for context_length ids. When the text gets longer, it sees
-only the last ones. The text itself keeps everything.
+The logits of position t are about token t + 1. So only those of the last position are needed: the others are about
+tokens that are already there. A model has room for context_length ids. When the text gets longer, the model sees
+only the last ones, but the text keeps everything.
+
+INFERENCE
+Using a model without training it is called *inference*. Dropout should be off, or the same prompt would give other
+logits each time, so the model goes into evaluation mode. Nobody calls `backward`, so no graph is needed. And since
+a sample is often taken in the middle of training, the model goes back into its former mode afterwards.
 
 HOW TO CHOOSE
-Greedy: always take the most likely token. The same prompt then gives the same text each time, and it tends
-to go round in circles. Sampling: draw at random, each token with its probability. That is lively, but of
-50,000 tokens nearly all are unfit; each is unlikely, together they are drawn often. Three knobs help.
+Greedy: always take the likeliest token. The same prompt then gives the same text each time, and it tends to go
+round in circles. Sampling: draw at random, each token with its probability. That is lively, but of 50,000 tokens
+nearly all are unfit. Each of them is unlikely, yet there are so many that one is drawn often. Three knobs help.
 
-    temperature   logits / temperature. Below 1 what is likely becomes likelier still; above 1 all draw nearer
-                  to each other. Towards 0 it becomes greedy, so 0 itself, which cannot divide, means greedy.
-    top-k         only the k most likely tokens stay.
-    top-p         the most likely tokens stay, as many as it takes until their probabilities together reach p:
-                  few where the model is sure, many where it is not. Also called nucleus sampling.
+TEMPERATURE
+The logits are divided by it. For example, let the logits be the logarithms of 0.5, 0.3, 0.15 and 0.05:
 
-A token that may not be chosen gets a logit of −∞. After the softmax it has a probability of exactly 0, and
-what is left sums to 1 by itself. A logit of 0 would not do: e⁰ is 1, an ordinary score.
+    temperature 0.5          temperature 1         temperature 2
+    0.685  ##############    0.5   ##########      0.379  ########
+    0.247  #####             0.3   ######          0.294  ######
+    0.062  #                 0.15  ###             0.208  ####
+    0.007                    0.05  #               0.120  ##
+
+Below 1 the likeliest token gains, and towards 0 it takes everything. Nothing can be divided by 0, so temperature 0
+means greedy. Above 1 the tokens come closer together.
+
+TOP-K AND TOP-P
+top-k keeps the k likeliest tokens. top-p adds up the probabilities from the largest down, and cuts where the sum
+reaches p. So it keeps few tokens where the model is sure, and many where it is not. These are called the *nucleus*.
+With p = 0.6:
+
+    token              sum
+    0.5   ##########   0.5     does not reach 0.6 yet
+    0.3   ######       0.8     reaches it, and stays
+    ------------------------   the cut: what is below gets a logit of −∞
+    0.15  ###          0.95
+    0.05  #            1.0
+
+A logit of −∞ gives a probability of exactly 0, and a softmax shares out the rest: 0.625 and 0.375. A logit of 0
+would not do, because e⁰ is 1, an ordinary score.
 
 A SMALL EXAMPLE
-Four tokens with the logits −0.693, −1.204, −1.897, −2.996: the logarithms of 0.5, 0.3, 0.15, 0.05.
-
-    temperature 0.5   0.685  0.247  0.062  0.007
-    temperature 2     0.379  0.294  0.208  0.120
-    top-k 2           0.625  0.375  0      0
-    top-p 0.6         0.625  0.375  0      0          0.5 does not reach 0.6, 0.5 + 0.3 does
-    top-p 0.4         1      0      0      0          0.5 reaches 0.4 by itself
-
-THE ORDER MATTERS
-First the temperature, then top-k, then top-p. With temperature 2, k = 3 and p = 0.7:
+The order is temperature, top-k, top-p. With temperature 2, k = 3 and p = 0.7:
 
     temperature 2   0.379  0.294  0.208  0.120
     top-k 3         0.431  0.334  0.236  0            0.431 + 0.334 reaches 0.7
     top-p 0.7       0.564  0.436  0      0
 
-Had top-p come before top-k, three tokens would be left, because 0.379 + 0.294 does not reach 0.7.
+If top-p came before top-k, three tokens would be left, because 0.379 + 0.294 does not reach 0.7.
 
 WHEN IT ENDS
-After max_new_tokens tokens. Or, when the vocabulary has a token that says "the text ends here" (eos, end of
-sequence), as soon as every row has produced it. Rows end at different times, but a tensor has rows of equal
-length. So a row that has ended is filled up with that token while the others go on.
+After max_new_tokens tokens, or as soon as every row has produced the token for "the text ends here" (eos, end of
+sequence), if there is one. The rows of a tensor are equally long, so a row that has ended is filled up with eos
+while the others go on.
 
-A GUEST CLEANS UP
-Generating is not learning. Dropout has to be off (evaluation mode), or the model's opinion would change from
-call to call. torch need not record a graph. And since a sample is often taken in the middle of training, the
-model has to be handed back in the mode in which it came.
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", sections 4.7 for `generate_text_simple` and 5.3 for
+temperature, top-k and `generate`. There the caller sets the mode, top-k comes before the temperature (see question
+1), and eos ends a batch of one row. Here a batch may have many. The book has no top-p.
 
-WHAT IS NOT HERE
-Each token costs a pass over the whole text so far. A later exercise keeps what does not change from one
-pass to the next. Beam search, penalties for repetition and other filters are left out.
+TWO QUESTIONS (the answers are at the end of this file)
+1. If temperature and top-k change places, does anything change? And temperature and top-p?
+2. A model with a context of 4 ids writes greedily. Its last 4 ids occurred earlier in the text, in the same order.
+   How does the text go on?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex10` lets you choose the word after "The ferry comes in the", at the
+temperatures 0.5, 1 and 2. Predict first: at which of them does the likeliest word lose most? And where does the
+second likeliest word have most?
 
 Shapes: B batch, T tokens, V size of the vocabulary.
-Read on: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration" (top-p, and why greedy text goes
-in circles). Fan et al. 2018, "Hierarchical Neural Story Generation" (top-k). Raschka, "Build a Large Language
-Model (From Scratch)", chapters 4 (the loop) and 5 (temperature, top-k).
+Read on: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration" (top-p, and why greedy text goes in
+circles). Fan et al. 2018, "Hierarchical Neural Story Generation" (top-k).
 """
 
 import torch
@@ -69,37 +92,37 @@ from torch import Tensor, nn
 
 
 def greedy(logits: Tensor) -> Tensor:
-    """The most likely token.
+    """The likeliest token.
 
     Arguments
-        logits  float (…, V): any number of axes before the last, also none. The largest logit of a row stands
-                there only once. They may be of any size, and some may be −∞.
+        logits  float (…, V): any number of axes before the last, also none
     Returns
-        int64 (…), on the device of the logits: for each row, the id of its largest logit
+        int64 (…): for each row, the id of its largest logit
 
-    No softmax is needed: it changes the numbers, but not which one is the largest.
+    No softmax is needed: it does not change which logit is the largest.
 
-    Example: greedy(torch.tensor([[0.1, 2.0, −1.0], [5.0, 4.0, 3.0]])) is [1, 0].
+    Example: greedy(torch.tensor([[0.1, 2.0, -1.0], [5.0, 4.0, 3.0]])) is tensor([1, 0]).
 
-    Source: Raschka, chapter 4.
+    Source: Raschka, section 4.7.
     """
     return logits.argmax(dim=-1)
 
 
 def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Make the likely tokens likelier (temperature below 1) or less so (above 1).
+    """Make likely tokens likelier (below 1), or bring all closer together (above 1).
 
     Arguments
-        logits       float (…, V). Some may be −∞, and stay so.
-        temperature  above 0; a whole number will do as well
+        logits       float (…, V)
+        temperature  above 0
     Returns
-        logits / temperature, of the same shape and dtype. `logits` itself is not changed.
-    Raises
-        ValueError: temperature is 0 or below. The message names it.
+        float (…, V): logits / temperature
 
-    Example: [2.0, 1.0, −4.0] becomes [4.0, 2.0, −8.0] at temperature 0.5.
+    Example: apply_temperature(torch.tensor([2.0, 1.0, -4.0]), 0.5) is tensor([4.0, 2.0, -8.0]).
 
-    Source: Raschka, chapter 5.
+    Fine print
+        ValueError: temperature is 0 or below. The message should name it.
+
+    Source: Raschka, section 5.3.1.
     """
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; it must be above 0")
@@ -107,25 +130,25 @@ def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Only the k largest logits of each row stay; the others become −∞.
+    """The k largest logits of each row stay exactly as they are, and the others become −∞.
 
     Arguments
-        logits  float (…, V): any number of axes before the last, also none. Values may be equal, or −∞.
-        k       at least 1; it may be larger than V
+        logits  float (…, V): any number of axes before the last, also none
+        k       how many to keep, at least 1
     Returns
-        the same shape and dtype. What stays, stays exactly as it was. `logits` itself is not changed.
-    Raises
-        ValueError: k is below 1. The message names it.
+        float (…, V)
 
-    What is equal to the k-th largest stays too, so that more than k may be left. The k-th largest is counted
-    with repetitions: in [3, 3, 2, 1] the second largest is 3. With k = V or more, everything stays.
+    What equals the k-th largest stays too, so more than k may be left.
 
     Examples
-        k = 2:  [1.0, 4.0, 2.0, 3.0]  becomes  [−∞, 4.0, −∞, 3.0]
-        k = 2:  [1.0, 4.0, 3.0, 3.0]  becomes  [−∞, 4.0, 3.0, 3.0]
-        k = 9:  [1.0, 4.0, 3.0, 3.0]  stays as it is
+        keep_top_k(torch.tensor([1.0, 4.0, 2.0, 3.0]), 2) is tensor([-inf, 4.0, -inf, 3.0])
+        keep_top_k(torch.tensor([1.0, 4.0, 3.0, 3.0]), 2) is tensor([-inf, 4.0, 3.0, 3.0])
 
-    Source: Fan et al. 2018; Raschka, chapter 5.
+    Fine print
+        With k = V or more, everything stays. Repetitions count: in [3, 3, 2, 1] the second largest is 3.
+        ValueError: k is below 1. The message should name it.
+
+    Source: Fan et al. 2018; Raschka, section 5.3.2.
     """
     if k < 1:
         raise ValueError(f"k is {k}; it must be at least 1")
@@ -134,28 +157,26 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """The most likely tokens of each row stay until they reach a probability of p; the others become −∞.
+    """The likeliest tokens of each row stay exactly as they are until they reach p, and the others become −∞.
 
     Arguments
-        logits  float (…, V): any number of axes before the last, also none, in any order. A row may hold −∞
-                several times, any other value only once.
+        logits  float (…, V): any number of axes before the last, also none
         p       above 0, at most 1
     Returns
-        the same shape and dtype. What stays, stays exactly as it was. `logits` itself is not changed.
-    Raises
-        ValueError: p is 0 or below, or above 1. The message names it.
+        float (…, V)
 
-    The probabilities are the softmax of the row, and taken from the largest down: a token stays if those before
-    it do not reach p yet. So the token that crosses p stays as well, and the most likely one always does. Logits
-    of ±2000 are no reason for an overflow.
-
-    p = 1 changes nothing. Treat it by itself: probabilities are rounded, and their sum may reach 1 before the
-    last token.
+    The probabilities are the softmax of the row. Add them up from the largest down: a token stays if those before
+    it do not reach p yet. So the likeliest one always stays.
 
     Examples: the logarithms of [0.15, 0.5, 0.05, 0.3]
         p = 0.6:  those of 0.5 and 0.3 stay
         p = 0.4:  that of 0.5 stays
         p = 0.9:  all but that of 0.05 stay
+
+    Fine print
+        p = 1 changes nothing. Treat it by itself: probabilities are rounded, and their sum may reach 1 before the
+        last token. Logits of any size should give no NaN, and neither should −∞.
+        ValueError: p is 0 or below, or above 1. The message should name it.
 
     Source: Holtzman et al. 2020, section 3.1.
     """
@@ -170,6 +191,40 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(dropped, -torch.inf)
 
 
+def generate_text_simple(model: nn.Module, ids: Tensor, max_new_tokens: int, context_length: int) -> Tensor:
+    """Continue a batch of texts, always with the likeliest token.
+
+    Arguments
+        model           a module that turns ids (B, T) into logits (B, T, V)
+        ids             int64 (B, T): the prompts
+        max_new_tokens  how many tokens to append
+        context_length  how many ids the model sees at most
+    Returns
+        int64 (B, T + max_new_tokens): the whole prompts and the new tokens
+
+    Call the model once for each new token, in evaluation mode and within `torch.no_grad()`. Afterwards it should be
+    in its former mode.
+
+    Example: if the likeliest token is always 1, the prompts [[5, 7], [1, 2]] and 3 new tokens give
+    [[5, 7, 1, 1, 1], [1, 2, 1, 1, 1]].
+
+    Fine print
+        An error of the model comes out, and the model is back in its former mode then, too.
+
+    Source: Raschka, section 4.7.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        for _ in range(max_new_tokens):
+            with torch.no_grad():
+                logits = model(ids[:, -context_length:])
+            ids = torch.cat([ids, greedy(logits[:, -1])[:, None]], dim=1)
+    finally:
+        model.train(was_training)
+    return ids
+
+
 def generate(
     model: nn.Module,
     ids: Tensor,
@@ -181,50 +236,32 @@ def generate(
     eos_id: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Go on with a batch of texts.
+    """Continue a batch of texts, with knobs and an end.
 
-    Arguments
-        model           any module: called as model(ids) with int64 (B, T), it returns logits float (B, T, V)
-        ids             int64 (B, T), T at least 1: the prompts, all of the same length. Not changed.
-        max_new_tokens  how many tokens to append at most, 0 or more
-        context_length  how many ids the model can see, at least 1
-        temperature     0 means greedy; above 0, sampling
-        top_k, top_p    for sampling only, as for the functions above; None leaves that filter out
-        eos_id          the token that ends a text; None if there is none. 0 is an id like any other.
-        generator       where sampling takes its random numbers from; None means torch's global generator
+    Arguments, beyond those of generate_text_simple
+        temperature   0: greedy; above 0: sampling
+        top_k, top_p  for sampling; None: no filter
+        eos_id        the token that ends a text, or None
+        generator     of random numbers; None: torch's global one
     Returns
-        int64 (B, T + n), on the device of ids: the whole prompts, however long, and the n new tokens of each
-        row. n is max_new_tokens, or less if every row ended earlier.
-    Raises
-        ValueError: while sampling, temperature, top_k or top_p is out of the range of the functions above, and
-        with their message. `top_k=0` is out of range; it does not mean None.
-        Whatever the model raises is passed on.
+        int64 (B, T + n), n at most max_new_tokens
 
-    For each new token, in this order:
+    To sample: apply_temperature, keep_top_k, keep_top_p, softmax, then
+    `torch.multinomial(probabilities, num_samples=1, generator=generator)`.
+    After its eos_id, a row gets only eos_id. Stop when all rows have produced it.
 
-        1  Call the model, once, with the last context_length ids of each row, or with all if there are fewer.
-           Use the logits of the last position only, (B, V).
-        2  If temperature is 0, take the greedy token. top_k, top_p and generator then play no part, and no random
-           number is drawn from any generator.
-        3  Otherwise: apply_temperature, then keep_top_k, then keep_top_p, then the softmax over V. This gives
-           probabilities (B, V), in the order of the ids. Draw from them with one
-           `torch.multinomial(probabilities, num_samples=1, generator=generator)` for all rows together, those
-           that have ended too. Draw nothing else. Then the same seed gives the same text.
-        4  If there is an eos_id, a row that produced it earlier gets it again, whatever was chosen.
-        5  Append the new tokens. If now every row has produced eos_id, stop: no further call, no further draw.
+    Example: with eos_id=1, the example of generate_text_simple gives [[5, 7, 1], [1, 2, 1]].
 
-    An eos_id in the prompt does not count, only one that was produced. It is part of what is returned.
+    Fine print
+        One draw for all rows together, ended ones too, and no other: then the same seed gives the same text. At
+        temperature 0 nothing is drawn, and top_k and top_p play no part.
+        An eos_id in the prompt does not count. The last one is appended before you stop. 0 is an id like any other.
+        ValueError: while sampling, temperature, top_k or top_p is out of range. Their functions raise it; let it
+        pass through. top_k=0 does not mean None.
+        The result is on the device of ids. What the model sees, how often it is called, mode, graph and errors are
+        as in generate_text_simple.
 
-    The model, with all its parts, is in evaluation mode while it is called, and torch records no graph
-    (`torch.no_grad`). Afterwards the model is back in the mode it came in (`model.training` says which), and
-    torch records again if it did before: also when an error was raised. You may take it that all parts of the
-    model come in the same mode.
-
-    Example: a model for which 1 is always the most likely next token, and the prompts [[5, 7], [1, 2]]
-        generate(model, ids, 3, context_length=8)            is [[5, 7, 1, 1, 1], [1, 2, 1, 1, 1]]
-        generate(model, ids, 3, context_length=8, eos_id=1)  is [[5, 7, 1], [1, 2, 1]]
-
-    Source: Raschka, chapters 4 and 5.
+    Source: Raschka, section 5.3; Holtzman et al. 2020.
     """
     was_training = model.training
     model.eval()
@@ -257,3 +294,10 @@ def _choose(
     if p is not None:
         logits = keep_top_p(logits, p)
     return torch.multinomial(torch.softmax(logits, dim=-1), num_samples=1, generator=generator)[:, 0]
+
+
+# ANSWERS
+# 1. With top-k nothing changes, because division by a positive number leaves the order of the logits as it is.
+#    With top-p it does: the temperature changes the probabilities that top-p adds up.
+# 2. It sees the same 4 ids, so it takes the same token as then, sees the same 4 ids as after that, and so on: it
+#    repeats itself for ever. Sampling can find a way out, because it does not always take the same token.
