@@ -37,7 +37,7 @@ The text is: No, no--yes. Yes
     sorted      ,   --  .   No  Yes  no  yes  <|endoftext|>  <|unk|>
     id          0   1   2   3   4    5   6    7              8
 
-In Unicode these punctuation marks come before the capitals, and the capitals before the small letters. Now a
+In Unicode these punctuation marks come before the capitals, and the capitals before lowercase letters. Now a
 new text:
 
     encode("Yes, maybe.")    Yes is 4, the comma 0, "maybe" is unknown, so 8, the full stop 2: [4, 0, 8, 2]
@@ -58,8 +58,8 @@ The packages tiktoken, tokenizers and transformers: each holds finished tokenize
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. The vocabulary holds "walk" and "!". What does a model see of "walk!", and what of "walked!"?
-2. Which of the two holds for every text and all ids: decode(encode(text)) == text, or
-   encode(decode(ids)) == ids?
+2. Which of the two holds for every text, and for all ids of a vocabulary like the one above:
+   decode(encode(text)) == text, or encode(decode(ids)) == ids?
 
 BEFORE YOU LOOK
 When all checks pass, `python3 -m grader show ex01` makes a vocabulary of one story, about a ferry and a bakery.
@@ -80,7 +80,7 @@ def clean_text(text: str) -> str:
     r"""Write the same text in one way only.
 
     Arguments
-        text  any text, also empty
+        text  any text, possibly empty
     Returns
         str, after four rules, in this order:
 
@@ -127,7 +127,7 @@ def split_text(text: str) -> list[str]:
 
     Fine print
         "a---b" gives a -- -b, and "end<|endoftext|>Start" gives three tokens. White space is what
-        `str.isspace()` says.
+        `str.isspace()` says, the same as in the patterns of `re`.
 
     Source: Raschka, section 2.2.
     """
@@ -138,7 +138,7 @@ def build_vocab(tokens: list[str]) -> dict[str, int]:
     """Give every distinct token an id.
 
     Arguments
-        tokens  list of str, with repetitions, in any order, also empty
+        tokens  list of str, with repetitions, in any order, possibly none
     Returns
         dict from token to id
 
@@ -148,7 +148,7 @@ def build_vocab(tokens: list[str]) -> dict[str, int]:
     Example: build_vocab(["b", "a", "b"]) is {"a": 0, "b": 1, "<|endoftext|>": 2, "<|unk|>": 3}.
 
     Fine print
-        A special that is among the tokens is not counted there: it only comes at the end.
+        A special that is among the tokens is not numbered there: it only comes at the end.
 
     Source: Raschka, sections 2.3 and 2.4.
     """
@@ -162,7 +162,8 @@ class SimpleTokenizer:
         vocab  dict from token to id
 
     Fine print
-        The ids are distinct and not negative, in any order and with gaps: they need not come from `build_vocab`.
+        The ids are distinct and not negative, in any order, perhaps with gaps: they need not come from
+        `build_vocab`.
 
     Source: Raschka, section 2.4.
     """
@@ -196,9 +197,9 @@ class SimpleTokenizer:
         """The text that belongs to these ids.
 
         Arguments
-            ids  list of int, also empty
+            ids  list of int, possibly empty
         Returns
-            str: the tokens with one space between two of them, but with none before any of these eight:
+            str: the tokens with one space between two of them, but none before a token that is one of these eight:
 
                 , . : ; ? ! ) '
 
@@ -206,7 +207,7 @@ class SimpleTokenizer:
 
         Fine print
             The specials are written out like any token.
-            KeyError: an id that the vocabulary does not hold, also a negative one. The message should name it.
+            KeyError: an id that the vocabulary does not hold, including a negative one. The message should name it.
         """
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ is to pick its row:
 
     vector of token i = row i of the table              ids (B, T)  →  vectors (B, T, D)
 
-A table is an `nn.Parameter`: a tensor that the module counts among what is trained. Backpropagation sends the
+A table is an `nn.Parameter`: a tensor that belongs to the module and is trained. Backpropagation sends the
 gradient of each vector to the row that it came from. A token that occurs three times sends three gradients to its
 row, where they add up. A row that nobody picked gets a gradient of 0.
 
@@ -55,7 +55,7 @@ both.
 A TABLE THAT WRITES
 Make a row as wide as the vocabulary, and read its V numbers as logits: row i scores every token that may follow
 token i. That is a *bigram model*, a language model made of one table. Train it with your cross-entropy, draw the
-next token from the softmax of a row, go on from that token, and it writes. The scene does that.
+next token from the softmax of a row, go on from that token, and it writes. `python3 -m grader show ex05` does that.
 
 IN THE BOOK
 Raschka, "Build a Large Language Model (From Scratch)", section 2.1 (why vectors), 2.7 (tokens) and 2.8 (positions);
@@ -68,8 +68,8 @@ exercise.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. A token occurs only once in the text. How many of the training steps change its row in the token table?
-2. GPT-2 small has 50,257 tokens, 1,024 positions, and D = 768. How many numbers are in its two tables, and how much
-   is that of its 124 million?
+2. GPT-2 small has 50,257 tokens, 1,024 positions, and D = 768. How many numbers are in its two tables, and what
+   share of its 124 million is that?
 
 BEFORE YOU LOOK
 When all checks pass, `python3 -m grader show ex05` trains a bigram model made of your table, on a story, for a
@@ -146,7 +146,7 @@ class PositionalEmbedding(nn.Module):
 
         Fine print
             ValueError: T is larger than context_length. The message should name both numbers.
-            New tensors, for instance of positions, should be on the device of ids.
+            If you make new tensors, for instance of positions, they should be on the device of ids.
         """
         raise NotImplementedError
 
@@ -175,7 +175,7 @@ class GPTEmbedding(nn.Module):
         Arguments
             ids  int64 (B, T)
         Returns
-            float (B, T, D): the row of each token plus the row of its position, and the dropout of that sum
+            float (B, T, D): the row of each token plus the row of its position, after dropout
 
         Example: the one of the lesson, in evaluation mode.
 
@@ -186,6 +186,7 @@ class GPTEmbedding(nn.Module):
 
 
 # ANSWERS
-# 1. Only those whose batch holds the token as an input. In all others the gradient of its row is 0. That is why
-#    rare tokens are learned badly, and one reason why a vocabulary of whole words is a bad idea.
+# 1. With plain gradient descent, only those whose batch holds the token as an input. In all others the gradient of
+#    its row is 0. That is why rare tokens are learned badly, and one reason why a vocabulary of whole words is a
+#    bad idea.
 # 2. 50,257 · 768 + 1,024 · 768 = 38,597,376 + 786,432 = 39,383,808: nearly a third.

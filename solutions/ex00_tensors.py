@@ -29,6 +29,10 @@ counted from 0, or from the end with −1. A sum along an axis makes it vanish, 
     x.sum(dim=1)                  [6, 15]             shape (2,)
     x.sum(dim=1, keepdim=True)    [[6], [15]]         shape (2, 1)
 
+Two lists of indices pick single entries, here one of each row, at the columns 2 and 0:
+
+    x[torch.arange(2), torch.tensor([2, 0])]    [3, 4]    shape (2,)
+
 BROADCASTING
 Where one tensor has size 1 and the other has more, torch copies the numbers along that axis:
 
@@ -54,7 +58,7 @@ probability did the right answer get?
     cross_entropy   = −log_softmax(x)[right answer]  averaged over the rows
 
 WHY THE MAXIMUM IS SUBTRACTED
-e^89 is more than a float32 can hold. So e^xᵢ overflows to ∞, and ∞/∞ is NaN: not a number. But the softmax
+e^89 is more than a float32 can hold. Above that e^xᵢ overflows to ∞, and ∞/∞ is NaN: not a number. But the softmax
 does not change when you subtract the same number from all x of a row, because it cancels. Subtract the largest:
 then no exponent is above 0. The same goes for log_softmax. Write it as the difference above: the logarithm of a
 finished softmax is −∞ wherever a probability was rounded to 0.
@@ -84,7 +88,7 @@ gradient descent, SGD. The learning rate is a *hyperparameter*: you choose it, t
     loss.item()          the number in a tensor, as a Python float
 
 WHAT HOLDS EVERYWHERE
-Four promises hold for every function of the course, unless its docstring says otherwise. They are made only here.
+Four rules hold for every function of the course, unless its docstring says otherwise. They are not repeated there.
 
     A call must not change its inputs.          x = x - 1 makes a new tensor;
                                                 x -= 1 changes the caller's
@@ -98,8 +102,8 @@ are torch's. Here you write them, so that nothing in your GPT is a black box.
 
 NOT ALLOWED HERE
 torch's own softmax, log_softmax, softmin, logsumexp, cross_entropy, nll_loss and linear, under any name: they
-are what you write. `torch.exp`, `.log()`, `.sum()`, `.amax()`, `@` and indexing are enough. In NeuralNetwork
-`nn.Linear` is welcome.
+are what you write. `torch.exp`, `.log()`, `.sum()`, `.amax()`, `.argmax()`, `@`, comparisons and indexing are
+enough. In NeuralNetwork `nn.Linear` is welcome.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. A model gives all V answers the same logit. What is its loss?
@@ -144,7 +148,7 @@ def softmax(x: Tensor, dim: int) -> Tensor:
 
 
 def log_softmax(x: Tensor, dim: int) -> Tensor:
-    """The natural logarithm of the softmax, without a detour over the softmax.
+    """The natural logarithm of the softmax, without computing the softmax first.
 
     Arguments and shapes as for softmax. Scores of ±2000 should give finite values.
 
@@ -173,7 +177,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> 
     [1, -100] give 0.288.
 
     Fine print
-        ignore_index may be any number, one of 0 … V−1 too. If no row counts, the loss is nan.
+        ignore_index may be any number, including one of 0 … V−1. If no row counts, the loss is nan.
 
     Source: Raschka, section A.7.
     """

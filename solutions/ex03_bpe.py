@@ -5,7 +5,7 @@ You need: bytes and their slices, dictionaries, `yield`, and what a merge is (ex
 WHY
 Training (exercise 2) learned which tokens there are. Now every text that the model reads has to be written in
 them, and every id that it produces has to become text again. This has to be exact: a model that was trained on one
-way of cutting words understands another way badly, and no error says so.
+way of cutting words does badly with another way, and no error says so.
 
 RANKS
 All that a tokenizer knows is one dictionary, from a token to its *rank*. A token is bytes, not text, because it
@@ -35,7 +35,7 @@ To keep it readable, each byte's id is its value here: a is 97, b 98, c 99, d 10
       ab    x     cd         joined, neither abx nor xcd is a token. Done.
      257   120   258
 
-Two more, in short:
+Two more pieces:
 
     a b c     ab 257, bc 256            the lowest is bc     a bc      97 256
     a b c d   ab 257, bc 256, cd 258    the lowest is bc     a bc d    97 256 100
@@ -97,8 +97,8 @@ def bpe_encode(piece: bytes, ranks: dict[bytes, int]) -> list[int]:
     Returns
         the ids, in order
 
-    Start from single bytes. Of all neighbours that are a token when joined, join those with the lowest rank, and
-    of equal ones the leftmost. Repeat until none are.
+    Start from single bytes. Of all neighbours that are a token when joined, join the two with the lowest rank, and
+    among equals the leftmost two. Repeat until there are none.
 
     Examples, with the ranks of the lesson
         bpe_encode(b"abc", ranks) is [97, 256]
@@ -106,9 +106,10 @@ def bpe_encode(piece: bytes, ranks: dict[bytes, int]) -> list[int]:
         bpe_encode(b"abxcd", ranks) is [257, 120, 258]
 
     Fine print
-        The piece should not be looked up as a whole: "abcd" gives three ids although it is a token.
+        The piece should not be looked up as a whole: "abcd" gives three ids although it is a token. `encode` does
+        that.
         An empty piece gives []. Ranks may have gaps, and the dictionary may list them in any order.
-        You may join all places of the lowest rank at once: with ranks from training, that gives the same ids.
+        You may join all pairs of the lowest rank at once, from left to right. That gives the same ids.
 
     Source: Sennrich et al. 2016, section 3.2, on bytes as in Radford et al. 2019, section 2.2.
     """
@@ -142,9 +143,9 @@ def split_at_specials(text: str, special_tokens: Collection[str], allowed: Colle
 
     Fine print
         The text is read from left to right. Where several special tokens begin at the same position, the
-        longest is taken. Each of their characters stands for itself: the | in "<|end|>" means no "or".
-        A special token is refused wherever it occurs, even within an allowed one. A string in `allowed` that is no
-        special token has no effect. Empty parts may be among the result or left out.
+        longest is taken. Each of their characters stands for itself: the | in "<|end|>" does not mean "or".
+        A special token is refused wherever it occurs, even within an allowed one. A string in `allowed` that is not
+        a special token has no effect. Empty parts may be among the result or left out.
 
     Source: tiktoken's `Encoding.encode`.
     """
@@ -226,7 +227,7 @@ class BPETokenizer:
         """The text of some ids.
 
         Arguments
-            ids  ids of tokens and of special tokens: a list, or anything else that a loop can go through once
+            ids  ids of tokens and of special tokens: a list, or anything else that can be iterated over once
         Returns
             the text
 
@@ -252,7 +253,8 @@ class BPETokenizer:
         Returns
             an iterator over ids: those of the first text, then those of the second, and so on
 
-        Each text is encoded on its own. It should be taken only when its first id is asked for.
+        Each text is encoded on its own. The next one should be taken from `texts` only when its first id is asked
+        for.
 
         Example: list(tokenizer.encode_iterable(["ab", "c"])) is encode("ab") + encode("c").
 

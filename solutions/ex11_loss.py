@@ -12,7 +12,7 @@ target. The loss of one position is −ln p, where p is the probability that the
 
     p        1      0.5    0.25   0.1    0.01   0.001   0.0001
     −ln p    0      0.69   1.39   2.30   4.61   6.91    9.21
-                    #      ##     ###    #####  ####### #########
+                    #      #      ##     #####  ####### #########
 
 A model that is sure and right pays nothing, and one that is sure and wrong pays a lot. Your cross_entropy takes
 many rows at once, so all positions of a batch become rows:
@@ -133,7 +133,7 @@ def calc_loss_batch(
 def calc_loss_loader(
     data_loader: Iterable[Batch], model: nn.Module, device: torch.device | str, num_batches: int | None = None
 ) -> float:
-    """The mean loss of a token, over many batches.
+    """The mean loss per token, over many batches.
 
     Arguments
         data_loader    any iterable of pairs (input_batch, target_batch), which may differ in B and T
@@ -164,7 +164,7 @@ def calc_loss_loader(
 
 
 def perplexity(loss: float) -> float:
-    """Among how many tokens the model chooses blindly, as it were.
+    """e^loss: the model is as unsure as somebody who chooses blindly among that many tokens.
 
     Arguments
         loss  a Python float: a mean of −ln p
@@ -174,8 +174,8 @@ def perplexity(loss: float) -> float:
     Example: perplexity(1.386) is about 4, and perplexity(0.0) is 1.
 
     Fine print
-        nan for nan. inf where e^loss is too large for a Python float, which ends near 1.8e308 or e^709.78:
-        `math.exp` raises an OverflowError there.
+        nan for nan. inf where e^loss is too large for a Python float, from a loss of about 709.8 on: there
+        `math.exp` raises an OverflowError.
 
     Source: Jelinek et al. 1977; Raschka, section 5.1.2.
     """
@@ -202,13 +202,12 @@ def evaluate_model(
     Returns
         the tuple (train_loss, val_loss), both as calc_loss_loader gives them
 
-    Both should be measured in evaluation mode. Afterwards the model, with all its submodules, should be in its
-    former mode.
+    Both should be measured in evaluation mode. Afterwards each submodule of the model should have its former mode.
 
     Example: train_loss, val_loss = evaluate_model(model, train_loader, val_loader, "cpu", eval_batches=5)
 
     Fine print
-        An error on the way comes out, and the model is back in its former mode then, too.
+        An error on the way should be passed on, with the model back in its former mode.
 
     Source: Raschka, section 5.2.
     """
@@ -222,7 +221,7 @@ def evaluate_model(
 
 
 # ANSWERS
-# 1. That of B. A pays (9 · 0.105 + 9.21) / 10 = 1.016, of which 0.921 come from its one confident mistake. B pays
+# 1. That of B. A pays (9 · 0.105 + 9.21) / 10 = 1.016, of which 0.921 comes from its one confident mistake. B pays
 #    −ln 0.4 = 0.916.
 # 2. The first: of the two it is the better one on a text that it has not seen. The other has memorized its
 #    training data.
