@@ -46,13 +46,13 @@ Eight ids, T = 3, stride = 2: ⌈5 / 2⌉ = 3 windows.
     target 2                             │ 1    7    3  │
                                          └──────────────┘
 
-A fourth window, at 6, would run over the end. Without the final 3 even the third would have to go.
+A fourth window, at 6, would run over the end. If the last id were missing, input 2 would have no whole target.
 
 SPLIT FIRST, THEN CUT
 A model can *memorize* its training text, word for word, and be useless for any other: it *overfits*. Only text
 that it has never seen shows this, the validation text. So the *text* is divided before windows are cut.
 Overlapping windows share most of their ids. If you divided the windows instead, nearly every window of the
-validation would have a twin in the training, and a model that only memorized would look clever.
+validation set would have a twin in the training set, and a model that only memorized would look clever.
 
 MINI-BATCHES
 Several windows are stacked and computed at once: inputs (B, T) and targets (B, T). This is a *mini-batch*, or
@@ -184,7 +184,7 @@ def create_dataloader(
         ids, max_length, stride  as for GPTDataset
         batch_size               B, windows in a batch
         shuffle                  True: in a new random order in each epoch
-        drop_last                True: windows that are left over and do not fill a batch are left out
+        drop_last                True: a last batch that is not full is left out
         generator                decides the order; None means torch's own
     Returns
         a DataLoader of your GPTDataset. It yields inputs (B, T) and targets (B, T), int64.
@@ -241,13 +241,13 @@ def fetch_text(url: str, cache: str | Path, sha256: str | None = None, timeout: 
     Returns
         str: the bytes, decoded as UTF-8
 
-    If `cache` exists and has the checksum, it is read. Otherwise the download should be checked, then stored
+    If `cache` exists and its checksum fits, it is read. Otherwise the download should be checked, then stored
     whole: in a second file beside `cache`, which `Path.replace` moves over it.
 
-    Example: fetch_text("https://example.com/story.txt", "data/story.txt") downloads. Once more, it reads the file.
+    Example: fetch_text("https://example.com/story.txt", "data/story.txt") downloads; a second call reads the file.
 
     Fine print
-        OSError: the download failed, or bytes are missing, which `read()` notices only without a number.
+        OSError: the download failed or ended early. Only a `read()` without a size notices the latter.
         ValueError: the download has another checksum, or is not UTF-8.
         Each message should name the URL, and `cache` should stay as it was.
 

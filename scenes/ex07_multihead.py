@@ -21,7 +21,7 @@ def look(subject, draw, observe):
     observe(
         "panel", head(weights[0], "Head 0 of your attention, in percent: each word looks at the word before it")
     )
-    observe("panel", head(weights[1], "Head 1, in percent: each word looks at words of like meaning"))
+    observe("panel", head(weights[1], "Head 1, in percent: each word looks at words of similar meaning"))
     observe("panel", wrong_head(subject, query, key))
 
 

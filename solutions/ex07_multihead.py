@@ -3,13 +3,13 @@
 You need: attention with its causal mask (exercise 6), and `view` and `transpose` of a tensor.
 
 WHY
-A softmax makes one set of weights, and a token needs several. To continue "she gave the old dog a", a model has
+A softmax makes one set of weights, and a token needs several. To go on with "she gave the old dog a", a model has
 to find what was done, by whom, and to whom. One set of weights would mix all that into one mean. So attention is
 done H times side by side, each time with queries, keys and values of its own. Each of these is called a *head*.
 
 HOW
 A query of width D is cut into H pieces of width h = D / H, and so are keys and values. Head 0 works with the first
-pieces, head 1 with the second ones, and so on. Their results are put side by side again, which gives D. One more
+pieces, head 1 with the second pieces, and so on. Their results are put side by side again, which gives D. One more
 linear layer, `out_proj`, mixes what the heads have found.
 
     x (B, T, d_in)  ─ three projections ─►  query, key, value   (B, T, D)
@@ -61,18 +61,18 @@ cutting is written out in `forward`. Here it has two functions, because exercise
 The book's mask is saved with the weights, which ties them to one context length.
 
 NOT ALLOWED HERE
-In MultiHeadAttention, torch's own `scaled_dot_product_attention` and anything with `multi_head_attention` in its
-name, which `nn.MultiheadAttention` calls. Your own attention of exercise 6 does the arithmetic.
+MultiHeadAttention should do without torch's own `scaled_dot_product_attention`, and without anything that has
+`multi_head_attention` in its name, which `nn.MultiheadAttention` calls. Your function of exercise 6 does the work.
 
 TWO QUESTIONS (the answers are at the end of this file)
-1. D is 768. How many parameters does an attention with 12 heads have more than one with a single head?
+1. D is 768. How many more parameters has an attention layer with 12 heads than one with a single head?
 2. Somebody splits with view(B, H, T, h) and merges with view(B, T, D), and checks that merging what was split gives
    x again. Does that find the mistake?
 
 BEFORE YOU LOOK
 When all checks pass, `python3 -m grader show ex07` draws two heads on "the king and the queen". Head 0 looks at the
-word before, head 1 at words of like meaning, so that "queen" finds "king". Predict first: if the same numbers are
-split by x.view(B, H, T, h), at which words can "queen" look in head 1?
+word before, head 1 at words of similar meaning, so that "queen" finds "king". Predict first: if the same numbers
+are split by x.view(B, H, T, h), at which words can "queen" look in head 1?
 
 Shapes: B batch, T tokens, D = d_out the width of all heads together, H heads, h = D / H.
 Read on: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
@@ -141,7 +141,7 @@ class MultiHeadAttention(nn.Module):
     The linear layers should hold all the parameters.
 
     Fine print
-        The mask is not saved, so the weights can be loaded into an attention with another context_length.
+        The mask is not saved, so the weights can be loaded into a layer with another context_length.
 
     Source: Vaswani et al. 2017, section 3.2.2; Raschka, section 3.6.2.
     """

@@ -35,13 +35,13 @@ The logits are divided by it. For example, let the logits be the logarithms of 0
     0.062  #                 0.15  ###             0.208  ####
     0.007                    0.05  #               0.120  ##
 
-Below 1 the likeliest token gains, and towards 0 it takes everything. Nothing can be divided by 0, so temperature 0
+Below 1 the likeliest token gains, and towards 0 it takes everything. Division by 0 is impossible, so temperature 0
 means greedy. Above 1 the tokens come closer together.
 
 TOP-K AND TOP-P
 top-k keeps the k likeliest tokens. top-p adds up the probabilities from the largest down, and cuts where the sum
-reaches p. So it keeps few tokens where the model is sure, and many where it is not. These are called the *nucleus*.
-With p = 0.6:
+reaches p. So it keeps few tokens where the model is sure, and many where it is not. What it keeps is the *nucleus*. With
+p = 0.6:
 
     token              sum
     0.5   ##########   0.5     does not reach 0.6 yet
@@ -79,8 +79,8 @@ TWO QUESTIONS (the answers are at the end of this file)
 
 BEFORE YOU LOOK
 When all checks pass, `python3 -m grader show ex10` lets you choose the word after "The ferry comes in the", at the
-temperatures 0.5, 1 and 2. Predict first: at which of them does the likeliest word lose most? And where does the
-second likeliest word have most?
+temperatures 0.5, 1 and 2. Predict first: at which of them does the likeliest word lose most? And where has the
+second likeliest word its highest probability?
 
 Shapes: B batch, T tokens, V size of the vocabulary.
 Read on: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration" (top-p, and why greedy text goes in
@@ -209,7 +209,7 @@ def generate_text_simple(model: nn.Module, ids: Tensor, max_new_tokens: int, con
     [[5, 7, 1, 1, 1], [1, 2, 1, 1, 1]].
 
     Fine print
-        An error of the model comes out, and the model is back in its former mode then, too.
+        An error of the model should be passed on, with the model back in its former mode.
 
     Source: Raschka, section 4.7.
     """
@@ -255,7 +255,7 @@ def generate(
     Fine print
         One draw for all rows together, ended ones too, and no other: then the same seed gives the same text. At
         temperature 0 nothing is drawn, and top_k and top_p play no part.
-        An eos_id in the prompt does not count. The last one is appended before you stop. 0 is an id like any other.
+        An eos_id in the prompt does not count. The one that ends a row is appended like any token. It may be 0.
         ValueError: while sampling, temperature, top_k or top_p is out of range. Their functions raise it; let it
         pass through. top_k=0 does not mean None.
         The result is on the device of ids. What the model sees, how often it is called, mode, graph and errors are
