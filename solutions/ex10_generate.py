@@ -3,8 +3,8 @@
 You need: softmax (exercise 0), evaluation mode (6), and a model that turns ids into logits (9).
 
 WHY
-From the ids so far, a GPT gives each token of the vocabulary a score for being the next one, its *logit*. To make
-text of that, choose a token, append it, and ask again. A model that continues its own output is *autoregressive*.
+From the ids so far, a GPT gives each token of the vocabulary a score for being the next one, its *logit*. To
+get text, choose a token, append it, and ask again. A model that continues its own output is *autoregressive*.
 How you choose decides whether the text is dull, lively or confused.
 
 THE LOOP
@@ -40,8 +40,8 @@ means greedy. Above 1 the tokens come closer together.
 
 TOP-K AND TOP-P
 top-k keeps the k likeliest tokens. top-p adds up the probabilities from the largest down, and cuts where the sum
-reaches p. So it keeps few tokens where the model is sure, and many where it is not. What it keeps is the *nucleus*. With
-p = 0.6:
+reaches p. So it keeps few tokens where the model is sure, and many where it is not. What it keeps is called the
+*nucleus*. With p = 0.6:
 
     token              sum
     0.5   ##########   0.5     does not reach 0.6 yet
