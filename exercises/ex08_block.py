@@ -59,7 +59,7 @@ thirds of a block's parameters are here.
 VANISHING GRADIENTS
 Backpropagation goes through the stack from the top to the bottom. Without shortcuts, each block multiplies the
 gradient by something, and if that is mostly small, next to nothing reaches the lowest blocks, and they cannot
-learn. This is the *vanishing gradient*. An addition hands the gradient on unchanged, so along the stream it
+learn. This is the *vanishing gradient*. An addition passes the gradient on unchanged, so along the stream it
 reaches the first block however deep the stack is.
 
 A SMALL EXAMPLE
@@ -144,7 +144,7 @@ class LayerNorm(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise over the last axis.
+        """Normalize over the last axis.
 
         Arguments
             x  float (…, D), with one or more axes before the last
@@ -156,7 +156,7 @@ class LayerNorm(nn.Module):
         Example: LayerNorm(4)(torch.tensor([[1.0, 3.0, 5.0, 7.0]])) is about [[-1.342, -0.447, 0.447, 1.342]].
 
         Fine print
-            Equal numbers give `shift`. Numbers near 3000 should be normalised as exactly as those near 0: subtract
+            Equal numbers give `shift`. Numbers near 3000 should be normalized as exactly as those near 0: subtract
             the mean before you square.
         """
         raise NotImplementedError
@@ -227,7 +227,7 @@ class TransformerBlock(nn.Module):
                        qkv_bias, and drop_rate as its dropout
         norm2          another LayerNorm, with parameters of its own, before the feed-forward
         ff             your FeedForward
-        drop_shortcut  an `nn.Dropout` with probability drop_rate, for what is added to the shortcut
+        drop_shortcut  an `nn.Dropout` with probability drop_rate, for what is added to the stream, not for the shortcut
 
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2), section 2.3;
     Raschka, section 4.5.
@@ -259,4 +259,4 @@ class TransformerBlock(nn.Module):
 # ANSWERS
 # 1. The mean is 2, the variance (4 + 4 + 4 + 36)/4 = 12 and its root 3.464: (-0.577, -0.577, -0.577, 1.732). The
 #    second gives the same: a norm keeps the pattern of a vector and forgets its size.
-# 2. After 12 blocks 1/531,441, after 24 about 1/282,000,000,000. A factor near 1 is all right, any other is not.
+# 2. After 12 blocks 1/531,441, after 24 about 1/282,000,000,000. Only a factor near 1 gets through a deep stack.

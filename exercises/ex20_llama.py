@@ -174,7 +174,7 @@ class RMSNorm(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise over the last axis.
+        """Normalize over the last axis.
 
         Arguments
             x  float (…, D), of the dtype of the weight

@@ -133,7 +133,7 @@ def lr_at(step: int, max_lr: float, min_lr: float, warmup_steps: int, total_step
     Example: [lr_at(step, 1.0, 0.1, 2, 6) for step in range(7)] is the row of numbers in the lesson.
 
     Fine print
-        warmup_steps may be 0, and it may be total_steps or more.
+        warmup_steps may be 0, and it may be total_steps or more: then the rate rises to the end, by the same rules.
 
     Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; Raschka, appendix D.
     """
@@ -149,7 +149,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     """Shorten the gradients, all by the same factor, if together they are too long.
 
     Arguments
-        parameters  the tensors whose gradients are meant, for instance `model.parameters()`
+        parameters  the tensors whose gradients to clip, for instance `model.parameters()`
         max_norm    the limit, above 0
     Returns
         the norm *before* clipping, a Python float: the square root of the sum of the squares of all numbers in
@@ -162,8 +162,8 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     gradients become [0.6] and [0.8].
 
     Fine print
-        `parameters` may be a generator: it can be gone through only once.
-        A parameter whose `.grad` is None is passed over. Without any gradient the norm is 0.0.
+        `parameters` may be a generator, which can be iterated over only once.
+        A parameter whose `.grad` is None is skipped. Without any gradient the norm is 0.0.
 
     Source: Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural networks".
     """
@@ -271,7 +271,7 @@ class AdamW(torch.optim.Optimizer):
         Fine print
             A parameter whose `.grad` is None is left alone: it does not decay, and no step is counted for it. A
             gradient of zeros is a gradient.
-            `closure` is None in all exercises to come. Otherwise it computes the gradients and returns the loss:
+            `closure` is None in all exercises to come. If it is given, it computes the gradients and returns the loss:
             call it once, before anything moves, within `torch.enable_grad()`, and return what it returned.
 
         Source: Loshchilov and Hutter 2019, algorithm 2.

@@ -26,7 +26,7 @@ adds gradients up by itself. If you divide each loss by the number of batches in
 of the mean loss. An *epoch* is one pass over all training batches, a *step* one update of the weights. What is
 left over at the end of an epoch makes a smaller group, divided by its own size.
 
-LOOKING AT IT
+WATCHING IT
 Every few steps the loop computes the loss on training batches, and on validation batches, from which the model
 never learns. While both fall, it learns. When only the first falls, it *overfits*: it memorizes the training
 text. Each evaluation looks at the same batches, or the curve would move because the batches do. After each epoch
@@ -34,7 +34,7 @@ comes a sample of text, which says more to you than a loss.
 
 A SMALL EXAMPLE
 5 batches a … e of 2 × 4 tokens, accumulate = 2, two epochs: 3 steps an epoch, 6 in all. Evaluation every 2
-steps; learning rate 0.1 … 1.0 with 2 steps of warmup; `sample` returns "hello" or the like.
+steps; learning rate 0.1 … 1.0 with 2 steps of warm-up; `sample` returns "hello" or the like.
 
     epoch           |------- 1 -------|  |------- 2 -------|
     batches         [b e]  [a c]   [d]   [c d]  [b a]   [e]    shuffled anew
@@ -44,19 +44,19 @@ steps; learning rate 0.1 … 1.0 with 2 steps of warmup; `sample` returns "hello
     evaluation               x             x             x
     sample                          x                    x
 
-STOPPING AND GOING ON
+STOPPING AND RESUMING
 Training takes hours, and computers stop. Here the order of the batches depends only on a seed and the number of
-the epoch. So you can have it again: seed the loader, begin the epoch anew, pass over the batches that were used,
+the epoch. So you can get it back: seed the loader, begin the epoch again, skip the batches that were used,
 and go on. The curve is the same to the last bit, if model, optimizer and torch's random state are as they were.
 
 IN THE BOOK
-Raschka, "Build a Large Language Model (From Scratch)", section 5.2, with the warmup, cosine and clipping of
+Raschka, "Build a Large Language Model (From Scratch)", section 5.2, with the warm-up, cosine and clipping of
 appendix D. The book's loop takes one batch a step, evaluates on other training batches each time, and cannot go
 on after a stop. Longer trainings need all three, so they are here.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. You forget to divide by the number of batches in a group. Why does AdamW hide that, and what does not?
-2. The training of the example stops after step 4. Which batches are passed over when it goes on?
+2. The training of the example stops after step 4. Which batches are skipped when it goes on?
 
 BEFORE YOU LOOK
 `python3 -m grader show ex13` trains a small GPT of yours on part of a short story for 50 epochs, in half a minute.
@@ -84,7 +84,7 @@ class TrainConfig:
     """How to train: the hyperparameters. Given.
 
     num_epochs    how often to go through all training batches
-    max_lr        the largest learning rate, after the warmup
+    max_lr        the largest learning rate, after the warm-up
     min_lr        the one towards which it falls
     warmup_steps  for how many steps it rises first
     max_norm      larger gradients are clipped to this norm
@@ -206,7 +206,7 @@ def update(
         The mode in which the model comes, and gradients that somebody left there, should not matter. Each batch
         weighs the same, however many tokens it has. Call `backward` for one batch before the next one comes, so
         that the memory of one batch suffices. All parameters of the model should be clipped together, once. The
-        learning rate belongs into *every* group of `optimizer.param_groups`, under "lr".
+        learning rate belongs in *every* group of `optimizer.param_groups`, under "lr".
 
     Source: Raschka, sections 5.2 and D.3.
     """
@@ -248,7 +248,7 @@ def train_epoch(
         for each group of config.accumulate batches, the last perhaps smaller:
             skip it if its step was made
             make one update, at lr_at's rate for history.step
-            count history.step and history.tokens_seen on
+            update history.step and history.tokens_seen
             after_step(learning_rate)
 
     Example: in the lesson, history.step is 4 when the training stops. Epoch 2 then goes on with the batches b, a.
@@ -256,8 +256,8 @@ def train_epoch(
     Fine print
         lr_at counts from 0, so the step with the number s gets the rate for s - 1. Its total_steps are those of all
         config.num_epochs epochs. A finished epoch should take no batch from the loader. Batches that are skipped
-        must not go through the model. torch's global random state must be neither seeded nor drawn from: it
-        is dropout's.
+        must not go through the model. The loop itself should neither seed torch's global random state nor draw from
+        it, as that is for dropout.
 
     Source: Raschka, sections 5.2, D.1 and D.2.
     """
@@ -286,14 +286,16 @@ def train_model(
     on_step: Callable[[History], None] | None = None,
     history: History | None = None,
 ) -> History:
-    """Train a model, from the beginning or from where a history is.
+    """Train a model, from the beginning or from where a history ends.
 
     Arguments
         sample   makes a text with the model; or None
         on_step  called after each step; or None
-        history  where to go on; None for a new beginning
+        history  where to resume; None to start afresh
     Returns
         the history
+
+    With an after_step that does what comes after each step:
 
         for each epoch, from 1:
             for each step of train_epoch:
@@ -307,8 +309,9 @@ def train_model(
 
     Fine print
         model, optimizer, device: as for `update`. train_loader and val_loader: lists or DataLoaders, with a `len`,
-        to be gone through again and again; train_loader may be empty. evaluate_model gets both loaders and
-        config.eval_batches.
+        which can be iterated over again and again; train_loader may be empty. evaluate_model gets both, and
+        config.eval_batches. Seeding a DataLoader does not disturb an epoch under way: its order is fixed when the
+        first batch is taken.
         A history that is handed in is changed, and is the very object that on_step gets and that is returned.
         An error that on_step raises should pass: it is how a caller stops the training.
         If there is no step to make, nothing is evaluated, sampled or called. The loop itself should leave torch's
@@ -343,8 +346,8 @@ def _groups(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 # ANSWERS
-# 1. AdamW divides the mean of the gradient by its own size, so a gradient that is 4 times too large gives the same
-#    step. Clipping does not hide it, since it compares the norm with a fixed number. Neither does plain gradient
-#    descent, which would step 4 times as far.
+# 1. AdamW divides the mean of the gradient by its own size, so gradients that are all twice too large give the same
+#    steps. Clipping does not hide it, since it compares the norm with a fixed number. Neither does plain gradient
+#    descent, which would step twice as far. And a smaller group at the end of an epoch would now weigh less.
 # 2. Those of step 4, c and d. Epoch 1 is finished, and its batches are not even taken: the order of epoch 2 depends
 #    on config.seed + 2 alone.

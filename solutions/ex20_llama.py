@@ -175,7 +175,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(emb_dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise over the last axis.
+        """Normalize over the last axis.
 
         Arguments
             x  float (…, D), of the dtype of the weight
