@@ -235,7 +235,7 @@ class TransformerBlock(nn.Module):
                        qkv_bias, and drop_rate as its dropout
         norm2          another LayerNorm, with parameters of its own, before the feed-forward
         ff             your FeedForward
-        drop_shortcut  an `nn.Dropout` with probability drop_rate, for what is added to the stream, not for the shortcut
+        drop_shortcut  an `nn.Dropout` with probability drop_rate, for what is added to the stream
 
     Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2), section 2.3;
     Raschka, section 4.5.

@@ -271,8 +271,8 @@ class AdamW(torch.optim.Optimizer):
         Fine print
             A parameter whose `.grad` is None is left alone: it does not decay, and no step is counted for it. A
             gradient of zeros is a gradient.
-            `closure` is None in all exercises to come. If it is given, it computes the gradients and returns the loss:
-            call it once, before anything moves, within `torch.enable_grad()`, and return what it returned.
+            `closure` is None in all exercises to come. If it is given, it computes the gradients and returns the
+            loss: call it once, before anything moves, within `torch.enable_grad()`, and return what it returned.
 
         Source: Loshchilov and Hutter 2019, algorithm 2.
         """

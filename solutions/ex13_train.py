@@ -289,16 +289,16 @@ def train_model(
     """Train a model, from the beginning or from where a history ends.
 
     Arguments
-        sample   makes a text with the model; or None
-        on_step  called after each step; or None
+        sample   makes a text with the model, or None
+        on_step  called after each step, or None
         history  where to resume; None to start afresh
     Returns
         the history
 
-    With an after_step that does what comes after each step:
+    In short:
 
         for each epoch, from 1:
-            for each step of train_epoch:
+            after each step of train_epoch:
                 if history.step is a multiple of config.eval_every:
                     seed_loader(train_loader, config.seed)
                     evaluate the model, and append an Evaluation
