@@ -1,35 +1,53 @@
 """The GPT: all parts in one model.
 
+You need: the embedding (exercise 5), the block (exercise 8), and `nn.Sequential`.
+
 WHY
-Everything is there: ids become vectors (exercise 5), and a block lets vectors gather and digest (exercise 8).
-What is left is to stack the blocks, and to turn the last vectors into a score for every token of the
-vocabulary. Those scores say what the model expects next. This file is short, and at its end stands GPT-2.
+All parts are there. What is left is to stack the blocks, and to turn the last vectors into a score for every
+token of the vocabulary. Those scores say what the model expects next. This file is short, and at the end of it
+you have GPT-2.
 
 HOW
-    ids (B, T) ─ embedding ─ block ─ block ─ … ─ block ─ final norm ─ head ─ logits (B, T, V)
+       ids         (B, T)
+        │
+    embedding      row of the token table + row of the position table
+        │          (B, T, D)
+        ├── norm1 ── attention ───────┐
+        + ◄───────────────────────────┘    block 1 reads from the line
+        ├── norm2 ── feed-forward ────┐    on the left, and adds to it
+        + ◄───────────────────────────┘
+        │          (B, T, D)
+        :                                  blocks 2 … L
+        │          (B, T, D)
+    final norm
+        │          (B, T, D)
+       head        a linear layer from D to V, without a bias
+        │
+      logits       (B, T, V)
 
-Position t gets V logits: the model's opinion of token t + 1, from tokens 0 … t and from nothing later. So one
-pass over a text gives T predictions at once, and all of them can be compared with what really came.
+The line on the left is the *residual stream*: D numbers for each token, from the embedding to the final norm.
+Blocks read from it and add to it; none replaces it. So its numbers grow from block to block, and the final norm
+brings them back to size. There is no softmax at the end: the loss has one of its own.
 
-Because every block adds to its input, the sums are large in the end. One more LayerNorm, the final norm, brings
-them back to size. The head is a linear layer without a bias: D numbers in, V logits out. There is no softmax:
-the loss has one of its own, and a softmax before it would be a second.
+Position t gets V logits: the model's opinion of token t + 1, from tokens 0 … t and from nothing later. One pass
+over a text gives T predictions at once, and training uses them all. To write, the model predicts the next token,
+appends it, and reads the longer text. A model that goes on from its own output is called *autoregressive*.
 
 WEIGHT TYING
-The embedding holds one vector of D numbers for each token. The head holds one too: a token's logit is the dot
-product of the final vector with that token's row. Both are tables of V × D, and both say what a token means.
-GPT-2 uses one table for both. *One* tensor: whatever changes it in one place has changed it in the other, and
-its gradient is the sum of both uses. A copy would be equal at first and drift apart at the first step.
+The embedding holds a vector of D numbers for each token, and so does the head: a token's logit is the dot product
+of the final vector with that token's row. Both tables are V × D, and both say what a token means. GPT-2 uses one
+table for both. *One* tensor: whatever changes it in one place has changed it in the other, and its gradient is the
+sum of both uses. A copy would be equal at first and drift apart at the first step.
 
 HOW THE WEIGHTS BEGIN
-All weight matrices and tables begin as small random numbers, normally distributed with mean 0 and standard
-deviation 0.02; biases as 0, the norms' scales as 1 and shifts as 0. There is one exception. Every block adds to
-the shortcut twice, so with L blocks 2·L random terms pile up, and their sum grows like √(2·L). The two linear
-layers whose results are added, `att.out_proj` and `ff.layers[2]`, begin with 0.02/√(2·L) instead. For L = 12
-that is 0.02/4.899 = 0.00408. Then the sum has the same size for any L.
+Weights begin as random numbers with mean 0 and standard deviation 0.02, biases and shifts as 0, the scales of the
+norms as 1. There is one exception. Each of L blocks adds to the stream twice, and a sum of 2·L random terms grows
+like √(2·L). So the two linear layers whose results are added, `att.out_proj` and `ff.layers[2]`, begin with
+0.02/√(2·L). For L = 12 that is 0.02/4.899 = 0.00408.
 
-COUNTING
-GPT-2 small has V = 50257, a context of 1024, D = 768 and 12 blocks, with biases for query, key and value.
+A SMALL EXAMPLE
+How large is GPT-2 small? V = 50257, the context is 1024, D = 768, there are 12 blocks, and query, key and value
+have biases. A linear layer from a to b has a · b weights and b biases; a norm has 2 · D numbers.
 
     token table         50257 · 768                          38,597,376
     position table       1024 · 768                             786,432
@@ -42,23 +60,32 @@ GPT-2 small has V = 50257, a context of 1024, D = 768 and 12 blocks, with biases
     head                tied to the token table                       0
                                                             124,439,808
 
-Untied, the head adds another 38,597,376: 163,037,184. A norm has 2 · D (scale and shift); a linear layer from
-a to b has a · b weights and b biases.
+Untied, the head adds another 38,597,376: 163,037,184.
 
-WHAT IS NOT HERE
-The model can be built, but it has learned nothing yet. Writing text comes in exercise 10, training in 11 to 13,
-OpenAI's weights in 14.
-
-Shapes: B batch, T tokens, D = emb_dim, V = vocab_size, L = n_layers.
+IN THE BOOK
+Raschka, "Build a Large Language Model (From Scratch)", sections 4.1 (the plan) and 4.6 (the model). There the sizes
+are a dictionary, and a wrong one is noticed late. The head is not tied, and the weights stay as torch makes them.
+Here both are as in GPT-2. The book counts 163,009,536 parameters, and 124,412,160 if they were tied: it leaves out
+the biases for query, key and value, which are 27,648.
 
 NOT ALLOWED HERE
 GPTModel should be built of your own parts. So torch's `embedding`, `scaled_dot_product_attention`,
 `multi_head_attention`, `transformer_encoder_layer`, `layer_norm`, `batch_norm`, `group_norm`, `instance_norm`,
 `rms_norm` and `gelu` are not allowed in it, nor are the modules that wrap them, such as `nn.Embedding`.
 
-Read on: Raschka, "Build a Large Language Model (From Scratch)", chapter 4. Radford et al. 2019, "Language Models
-are Unsupervised Multitask Learners" (GPT-2), section 2.3. Press and Wolf 2017, "Using the Output Embedding to
-Improve Language Models".
+TWO QUESTIONS (the answers are at the end of this file)
+1. What does a model gain more parameters by: twice as many blocks, or vectors twice as wide?
+2. Training uses the logits of all T positions. Why does writing need only those of the last one?
+
+BEFORE YOU LOOK
+When all checks pass, `python3 -m grader show ex09` counts the parts of GPT-2 small and of a larger one, and lets a
+new model write. Predict first, without a pencil: which part of GPT-2 small holds the most parameters, the token
+table, all attention together, or all feed-forward? Then count a model of your own:
+`python3 -m grader show ex09 "n_layers=24 emb_dim=1024 n_heads=16"`.
+
+Shapes: B batch, T tokens, D = emb_dim, V = vocab_size, L = n_layers.
+Read on: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2), section 2.3. Press and
+Wolf 2017, "Using the Output Embedding to Improve Language Models".
 """
 
 from dataclasses import dataclass
@@ -81,8 +108,8 @@ class GPTConfig:
     drop_rate       the probability with which dropout drops a number while training
     qkv_bias        do the projections to query, key and value have a bias?
 
-    It is frozen: changing a field of a finished config raises an error. `dataclasses.replace(cfg, n_layers=2)`
-    makes another one.
+    Fine print
+        It is frozen: a finished config cannot be changed. `dataclasses.replace(cfg, n_layers=2)` makes another one.
     """
 
     vocab_size: int = 50257
@@ -96,15 +123,9 @@ class GPTConfig:
     def __post_init__(self) -> None:
         """Refuse sizes that no model can have. A dataclass calls this as soon as its fields are set.
 
-        Raises
-            ValueError: vocab_size, context_length, emb_dim, n_heads or n_layers is below 1. The message names
-                the field and its value.
-            ValueError: emb_dim cannot be divided by n_heads without a remainder. The message names both
-                fields and both values.
-            ValueError: drop_rate is below 0, or is 1 or above: nothing would be left. The message names the
-                field and its value.
-
-        It changes nothing and returns nothing. If several things are wrong, any one of them may be named.
+        It should raise a ValueError if one of the five sizes is below 1, if emb_dim cannot be divided by n_heads
+        without a remainder, or if drop_rate is below 0, or 1 or above. The message should name the fields
+        concerned and their values.
 
         Example: GPTConfig(emb_dim=10, n_heads=4) raises a ValueError whose message has emb_dim, 10, n_heads
         and 4 in it.
@@ -113,32 +134,29 @@ class GPTConfig:
 
 
 class GPTModel(nn.Module):
-    """A GPT: embedding, blocks, final norm, head.
+    """A GPT: embedding, blocks, final norm, head, and no other parameters.
 
     Arguments
         cfg           the sizes
         tie_weights   does the head use the token table?
 
     Attributes
-        cfg         the config that was given; `init_weights` needs it, and so do later exercises
+        cfg         the config that was given
         embedding   exercise 5's GPTEmbedding, with drop_rate as its dropout
-        trf_blocks  an `nn.Sequential` (or an `nn.ModuleList`) of n_layers TransformerBlocks, each with weights of
-                    its own
+        trf_blocks  an `nn.Sequential` (or `nn.ModuleList`) of n_layers TransformerBlocks, each with its own weights
         final_norm  a LayerNorm
-        out_head    an `nn.Linear` from D to V without a bias. If the weights are tied, `out_head.weight` and
-                    `embedding.tok_emb.weight` are one and the same Parameter. If not, they have nothing to do
-                    with each other.
+        out_head    an `nn.Linear` from D to V without a bias. If the weights are tied, `out_head.weight` is the
+                    same Parameter as `embedding.tok_emb.weight`.
 
-    These hold all parameters there are.
-
-    Source: Radford et al. 2019; Raschka, chapter 4. Tying: Press and Wolf 2017.
+    Source: Radford et al. 2019; Raschka, section 4.6. Tying: Press and Wolf 2017.
     """
 
     def __init__(self, cfg: GPTConfig, tie_weights: bool = True) -> None:
         """Make the parts, tie the weights if asked to, and let `init_weights` fill them.
 
-        All of it works on torch's meta device too, where tensors have a shape but no numbers: see the example
-        of count_parameters. It does unless you ask a tensor for its values.
+        Fine print
+            It should work on torch's meta device too, where tensors have a shape but no numbers. It does unless
+            you ask a tensor for its values.
         """
         super().__init__()
         raise NotImplementedError
@@ -150,40 +168,32 @@ class GPTModel(nn.Module):
             ids  int64 (B, T), each 0 … V−1, T at most context_length
         Returns
             float (B, T, V): for each position the logits of the token that comes after it. No softmax.
-        Raises
-            ValueError: T is larger than context_length. The message names both. GPTEmbedding raises it; let it
-                pass through.
-
-        The modules decide by their mode whether anything is dropped: twice the same ids give the same logits
-        in evaluation mode. The mode is not changed. ids are not changed; the gradient reaches every parameter.
 
         Example: `GPTModel(GPTConfig(vocab_size=23, context_length=9, emb_dim=12, n_heads=3, n_layers=2))` makes
         logits of shape (2, 7, 23) from ids of shape (2, 7).
+
+        Fine print
+            ValueError: T is larger than context_length. GPTEmbedding raises it; let it pass through.
+            Whether anything is dropped is for the modules and their mode to decide. Leave the mode as it is.
         """
         raise NotImplementedError
 
 
 def init_weights(model: GPTModel) -> None:
-    """Set every parameter to what GPT-2 begins with, whatever it held before.
+    """Set every parameter to what GPT-2 begins with, whatever it held before. Returns nothing.
 
     Arguments
         model  a GPTModel; `model.cfg.n_layers` is L
 
-    Weights are drawn from a normal distribution with mean 0, each number on its own:
-
-        token and position table, all linear layers but the two below   standard deviation 0.02
-        att.out_proj and ff.layers[2] of every block                    standard deviation 0.02/√(2·L)
-
-    An untied head is one of the linear layers; a tied one is the token table, 0.02. All biases become 0, the
-    scale of every LayerNorm 1 and its shift 0.
-
-    It works in place: the parameters stay the same objects with other numbers in them, so what was tied stays
-    tied, and each still requires a gradient. The numbers come from torch's global generator, so the same
-    `torch.manual_seed` gives the same weights. In which order they are drawn is up to you.
-
-    Returns nothing.
+    All weights, of tables and linear layers, should be drawn from a normal distribution with mean 0 and standard
+    deviation 0.02; those of `att.out_proj` and `ff.layers[2]` in every block with 0.02/√(2·L). Biases and
+    shifts become 0, the scales of the norms 1.
 
     Example: with 3 blocks, `model.trf_blocks[0].att.out_proj.weight.std()` is about 0.02/√6 = 0.0082.
+
+    Fine print
+        It works in place: the parameters stay the same objects, so what was tied stays tied, and each still
+        requires a gradient. The numbers should come from torch's global generator, as `nn.init` takes them.
 
     Source: Radford et al. 2019, section 2.3.
     """
@@ -198,13 +208,22 @@ def count_parameters(model: nn.Module) -> int:
     Returns
         an int
 
-    Every parameter counts, a frozen one (requires_grad=False) as well. One that is used in two places, as when
-    weights are tied, counts once. Buffers, such as the mask of an attention, are no parameters and do not count.
+    A parameter that is used in two places, as when weights are tied, counts once.
 
     Example: GPT-2 small, without spending any memory on it:
 
         with torch.device("meta"):
             model = GPTModel(GPTConfig(qkv_bias=True))
         count_parameters(model)    124439808, and 163037184 with tie_weights=False
+
+    Fine print
+        A frozen parameter (requires_grad=False) counts as well. Buffers, such as the mask of an attention, do not.
     """
     raise NotImplementedError
+
+
+# ANSWERS
+# 1. By wider vectors. Twice as many blocks are twice as many parameters in blocks. The matrices in a block are
+#    D × D or D × 4·D, so twice as wide is four times as many there, and the two tables become twice as large.
+# 2. In training every next token is known, so each position is a prediction that can be compared. When writing,
+#    all tokens but the next one are there already, and only the last position predicts that one.

@@ -39,13 +39,13 @@ def test_a_pair_has_an_order(subject, draw, observe):
     observe("pairs", subject.count_pairs({(6, 5): 2, (5, 6): 3}))
 
 
+def test_short_words_hold_no_pair(subject, draw, observe):
+    observe("a word of one id", subject.count_pairs({(7,): 5}))
+    observe("a word of one id, and one of two", subject.count_pairs({(7,): 5, (300, 301): 2}))
+
+
 def test_pairs_do_not_reach_from_word_to_word(subject, draw, observe):
     observe("pairs", subject.count_pairs({(1, 2): 1, (3, 4): 1, (5, 6, 7): 1}))
-
-
-def test_any_id_is_counted(subject, draw, observe):
-    observe("id 0", subject.count_pairs({(0, 5, 0, 0): 2, (5, 0): 1, (0,): 4}))
-    observe("large ids", subject.count_pairs({(50256, 100_000, 50256): 3}))
 
 
 def test_pairs_of_random_words(subject, draw, observe):
@@ -54,6 +54,27 @@ def test_pairs_of_random_words(subject, draw, observe):
         word = tuple(draw.whole(250, 255) for _ in range(draw.whole(1, 8)))
         words[word] = draw.whole(1, 9)
     observe("pairs", subject.count_pairs(words))
+
+
+def test_the_most_frequent_pair(subject, draw, observe):
+    observe("the example", subject.most_frequent_pair({(7, 1): 2, (5, 6): 3, (5, 4): 3}))
+    observe("the smallest ids are the rarest", subject.most_frequent_pair({(1, 2): 1, (9, 8): 7, (3, 4): 6}))
+    observe("the largest ids are the rarest", subject.most_frequent_pair({(5, 6): 4, (9, 8): 1, (3, 4): 10}))
+    observe("a single pair", subject.most_frequent_pair({(40, 30): 1}))
+
+
+def test_ties_between_pairs(subject, draw, observe):
+    most_frequent_pair = subject.most_frequent_pair
+    observe("other first ids", most_frequent_pair({(6, 1): 2, (4, 9): 2, (5, 3): 2}))
+    observe("equal first ids", most_frequent_pair({(5, 8): 2, (5, 3): 2, (5, 6): 2}))
+    observe("both", most_frequent_pair({(6, 1): 4, (5, 9): 4, (5, 8): 4, (4, 4): 3, (7, 7): 4}))
+    observe("ids of 1, 2 and 3 digits", most_frequent_pair({(100, 5): 1, (32, 256): 1, (32, 97): 1, (256, 9): 1}))
+
+
+def test_the_most_frequent_of_random_pairs(subject, draw, observe):
+    for number in range(6):
+        counts = {(draw.whole(0, 12), draw.whole(0, 12)): draw.whole(1, 4) for _ in range(30)}
+        observe(f"pair {number}", subject.most_frequent_pair(counts))
 
 
 def test_a_pair_is_replaced_by_the_new_id(subject, draw, observe):
@@ -102,16 +123,6 @@ def test_ids_are_numbers_and_not_text(subject, draw, observe):
 def test_ids_are_compared_by_value(subject, draw, observe):
     word, pair = ids("300 301 299 300 301"), ids("300 301")
     observe("merged", subject.merge_pair(word, pair, 302))
-
-
-def test_id_0_is_an_id(subject, draw, observe):
-    for pair in ((0, 5), (5, 0), (0, 0)):
-        observe(f"{pair} merged", subject.merge_pair((0, 5, 0, 0, 5, 5, 0, 0), pair, 256))
-
-
-def test_a_long_word_is_merged(subject, draw, observe):
-    word = tuple(draw.whole(1, 30) for _ in range(1_500))
-    observe("a word of 1,500 ids", subject.merge_pair(word, word[700:702], 256))
 
 
 def test_merge_in_random_words(subject, draw, observe):
@@ -193,12 +204,6 @@ def test_exactly_as_many_tokens_as_wanted(subject, draw, observe):
         observe(f"learned ranks and merges, {size} tokens", learned(subject.train_bpe(text, size)))
 
 
-def test_training_stops_when_no_pair_is_left(subject, draw, observe):
-    for size in (260, 261, 262, 400):
-        observe(f"the lesson's text, {size} tokens wanted", learned(subject.train_bpe(LESSON, size)))
-    observe("aaaaa", learned(subject.train_bpe("aaaaa", 999)))
-
-
 def test_frequent_words_weigh_more(subject, draw, observe):
     text = "tea tea tea tea tea ink sink pink link"
     observe("one merge", learned(subject.train_bpe(text, 257)))
@@ -250,19 +255,42 @@ def test_no_token_crosses_a_special_token(subject, draw, observe):
     observe("with the special token's letters in the text", learned(subject.train_bpe(text, 262, (END,))))
 
 
+def test_special_tokens_count_as_part_of_the_vocabulary(subject, draw, observe):
+    specials = ["<b>", "<a>", "<longer>"]
+    text = "some words<a>some<longer> more words<b>and some others"
+    observe("learned ranks and merges, 265 tokens", learned(subject.train_bpe(text, 265, specials)))
+    absent = (END, "<|pad|>")
+    observe("special tokens that do not occur", learned(subject.train_bpe("so much more", 260, absent)))
+
+
+def test_training_on_random_text(subject, draw, observe):
+    text = draw.text(30) + END + draw.text(30)
+    observe("learned ranks and merges", learned(subject.train_bpe(text, 297, (END,))))
+    words = [draw.word("abc", 1, 6) for _ in range(20)]
+    observe("few letters, many ties", learned(subject.train_bpe(" ".join(words), 290)))
+
+
 # The fine print.
 
 
-def test_pairs_of_equal_ids_overlap(subject, draw, observe):
+def test_overlapping_places_count(subject, draw, observe):
     for length in (2, 3, 4, 5):
         observe(f"{length} equal ids", subject.count_pairs({(7,) * length: 3}))
     observe("equal ids inside a word", subject.count_pairs({(1, 7, 7, 7, 2): 1}))
 
 
-def test_short_words_hold_no_pair(subject, draw, observe):
-    observe("a word of one id", subject.count_pairs({(7,): 5}))
-    observe("a word of one id, and one of two", subject.count_pairs({(7,): 5, (300, 301): 2}))
+def test_no_words_hold_no_pair(subject, draw, observe):
     observe("no words", subject.count_pairs({}))
+
+
+def test_any_id_is_counted(subject, draw, observe):
+    observe("id 0", subject.count_pairs({(0, 5, 0, 0): 2, (5, 0): 1, (0,): 4}))
+    observe("large ids", subject.count_pairs({(50256, 100_000, 50256): 3}))
+
+
+def test_a_long_word_is_counted(subject, draw, observe):
+    word = tuple(draw.whole(250, 256) for _ in range(1_500))
+    observe("pairs in a word of 1,500 ids", subject.count_pairs({word: 2}))
 
 
 def test_counting_leaves_the_words_as_they_were(subject, draw, observe):
@@ -271,11 +299,24 @@ def test_counting_leaves_the_words_as_they_were(subject, draw, observe):
     observe("the words afterwards", words)
 
 
-def test_no_text_has_no_pieces(subject, draw, observe):
-    observe("empty text", subject.pretokenize(""))
-    observe("empty text and a special token", subject.pretokenize("", (END,)))
-    observe("a special token alone", subject.pretokenize(END, (END,)))
-    observe("two special tokens", subject.pretokenize(END + END, (END,)))
+def test_choosing_leaves_the_counts_as_they_were(subject, draw, observe):
+    counts = {(5, 6): 2, (8, 9): 4, (1, 2): 4}
+    subject.most_frequent_pair(counts)
+    observe("the counts afterwards", counts)
+
+
+def test_an_empty_word_stays_empty(subject, draw, observe):
+    observe("no id", subject.merge_pair((), (5, 6), 256))
+
+
+def test_id_0_is_an_id(subject, draw, observe):
+    for pair in ((0, 5), (5, 0), (0, 0)):
+        observe(f"{pair} merged", subject.merge_pair((0, 5, 0, 0, 5, 5, 0, 0), pair, 256))
+
+
+def test_a_long_word_is_merged(subject, draw, observe):
+    word = tuple(draw.whole(1, 30) for _ in range(1_500))
+    observe("a word of 1,500 ids", subject.merge_pair(word, word[700:702], 256))
 
 
 def test_signs_in_a_special_token_stand_for_themselves(subject, draw, observe):
@@ -301,10 +342,26 @@ def test_special_tokens_are_found_from_left_to_right(subject, draw, observe):
     observe("overlapping", subject.pretokenize("one#ab!!two", ("ab!!", "#a")))
 
 
+def test_special_tokens_alone_have_no_pieces(subject, draw, observe):
+    observe("a special token alone", subject.pretokenize(END, (END,)))
+    observe("two special tokens", subject.pretokenize(END + END, (END,)))
+
+
+def test_no_text_has_no_pieces(subject, draw, observe):
+    observe("empty text", subject.pretokenize(""))
+    observe("empty text and a special token", subject.pretokenize("", (END,)))
+
+
 def test_the_special_tokens_are_left_as_they_were(subject, draw, observe):
     specials = ["<b>", "<a>", "<longer>", "<d>"]
     subject.pretokenize("a<b>c<longer>d", specials)
     observe("the special tokens afterwards", specials)
+
+
+def test_training_stops_when_no_pair_is_left(subject, draw, observe):
+    for size in (260, 261, 262, 400):
+        observe(f"the lesson's text, {size} tokens wanted", learned(subject.train_bpe(LESSON, size)))
+    observe("aaaaa", learned(subject.train_bpe("aaaaa", 999)))
 
 
 def test_text_without_a_pair_teaches_nothing(subject, draw, observe):
@@ -315,14 +372,6 @@ def test_text_without_a_pair_teaches_nothing(subject, draw, observe):
 
 def test_a_pair_that_occurs_once_is_merged(subject, draw, observe):
     observe("learned ranks and merges", learned(subject.train_bpe("abc", 258)))
-
-
-def test_special_tokens_count_as_part_of_the_vocabulary(subject, draw, observe):
-    specials = ["<b>", "<a>", "<longer>"]
-    text = "some words<a>some<longer> more words<b>and some others"
-    observe("learned ranks and merges, 265 tokens", learned(subject.train_bpe(text, 265, specials)))
-    absent = (END, "<|pad|>")
-    observe("special tokens that do not occur", learned(subject.train_bpe("so much more", 260, absent)))
 
 
 def test_the_smallest_vocabulary(subject, draw, observe):
@@ -336,10 +385,3 @@ def test_a_vocabulary_that_is_too_small_is_refused(subject, draw, observe):
     observe.outcome("0 tokens", subject.train_bpe, "", 0, mentions=("256",))
     specials = ("<a>", "<b>", "<c>")
     observe.outcome("258 tokens, 3 special", subject.train_bpe, "text", 258, specials, mentions=("259",))
-
-
-def test_training_on_random_text(subject, draw, observe):
-    text = draw.text(30) + END + draw.text(30)
-    observe("learned ranks and merges", learned(subject.train_bpe(text, 297, (END,))))
-    words = [draw.word("abc", 1, 6) for _ in range(20)]
-    observe("few letters, many ties", learned(subject.train_bpe(" ".join(words), 290)))

@@ -1,4 +1,7 @@
-"""Probes of ex09: the GPT. Each runs on the reference, on your code and on every known mistake."""
+"""Probes of ex09: the GPT. Each runs on the reference, on your code and on every known mistake.
+
+The core first, then the fine print, as in the docstrings.
+"""
 
 import dataclasses
 
@@ -37,14 +40,8 @@ def named(model):
     return dict(model.named_parameters(remove_duplicate=False))
 
 
-# GPTConfig
-
-
 def test_config_has_the_sizes_of_gpt2_small(subject, draw, observe):
-    cfg = subject.GPTConfig()
-    observe("defaults", dataclasses.asdict(cfg))
-    observe.outcome("changing a field", setattr, cfg, "emb_dim", 1536)
-    observe("emb_dim afterwards", cfg.emb_dim)
+    observe("defaults", dataclasses.asdict(subject.GPTConfig()))
 
 
 def test_config_keeps_good_sizes(subject, draw, observe):
@@ -72,9 +69,6 @@ def test_config_refuses_drop_rates_out_of_range(subject, draw, observe):
         mentions = ("drop_rate", str(rate))
         observe.outcome(f"drop_rate={rate}", subject.GPTConfig, drop_rate=rate, mentions=mentions)
     observe.outcome("drop_rate=1.0", subject.GPTConfig, drop_rate=1.0, mentions=("drop_rate",))
-
-
-# GPTModel
 
 
 def test_model_has_these_parameters(subject, draw, observe):
@@ -135,30 +129,6 @@ def test_a_changed_id_reaches_later_logits_only(subject, draw, observe):
         observe(f"what moves when id {place} changes", model(changed) - before, tolerance=1e-4)
 
 
-def test_model_refuses_too_many_tokens(subject, draw, observe):
-    model = subject.GPTModel(config(subject, context_length=5))
-    fill(draw, model)
-    observe("5 tokens", model(draw.integers(2, 5, high=23)), tolerance=1e-4)
-    observe.outcome("8 tokens", model, draw.integers(2, 8, high=23), mentions=("8", "5"))
-
-
-def test_gradients_reach_all_of_the_model(subject, draw, observe):
-    for tie in (True, False):
-        model = subject.GPTModel(config(subject, qkv_bias=True), tie_weights=tie)
-        fill(draw, model)
-        (model(draw.integers(2, 7, high=23)) * draw.normal(2, 7, 23)).sum().backward()
-        found = {name: value.grad for name, value in named(model).items()}
-        observe(f"gradients, tie_weights={tie}", found, tolerance=1e-3)
-
-
-def test_model_drops_nothing_in_evaluation_mode(subject, draw, observe):
-    model = subject.GPTModel(config(subject, drop_rate=0.5)).eval()
-    fill(draw, model)
-    ids = draw.integers(2, 7, high=23)
-    observe("logits", model(ids), tolerance=1e-4)
-    observe("once more", model(ids), tolerance=1e-4)
-
-
 def test_each_part_of_the_model_drops_in_training_mode(subject, draw, observe):
     model = subject.GPTModel(config(subject, emb_dim=48, drop_rate=0.5))
     fill(draw, model)
@@ -170,30 +140,10 @@ def test_each_part_of_the_model_drops_in_training_mode(subject, draw, observe):
         observe(f"positions whose logits are the same twice, only part {number} in training mode", same)
 
 
-def test_model_drops_in_training_mode(subject, draw, observe):
-    model = subject.GPTModel(config(subject, drop_rate=0.5)).train()
-    fill(draw, model)
-    ids = draw.integers(2, 7, high=23)
-    observe("positions whose logits are the same twice", (model(ids) == model(ids)).all(dim=-1))
-    parts = (model, model.embedding, *model.trf_blocks, model.final_norm, model.out_head)
-    observe("is each part still in training mode?", [part.training for part in parts])
-    model.eval()(ids)
-    observe("and in evaluation mode?", [part.training for part in parts])
-
-
 def test_model_hands_on_the_drop_rate(subject, draw, observe):
     model = subject.GPTModel(config(subject, drop_rate=0.3))
     observe("dropout of the embedding", model.embedding.drop_emb.p)
     observe("dropout of the blocks", [(block.att.dropout.p, block.drop_shortcut.p) for block in model.trf_blocks])
-
-
-def test_model_in_double_precision(subject, draw, observe):
-    model = subject.GPTModel(config(subject)).double()
-    fill(draw, model)
-    observe("logits", model(draw.integers(2, 7, high=23)), tolerance=1e-6)
-
-
-# Tying
 
 
 def test_tied_weights_are_one_tensor(subject, draw, observe):
@@ -231,9 +181,6 @@ def observe_tie(draw, observe, model, when):
         observe(f"head when the token table changes, {when}", head)
         head.copy_(draw.normal(*head.shape))
         observe(f"token table when the head changes, {when}", table)
-
-
-# init_weights
 
 
 def test_init_gives_the_right_spread(subject, draw, observe):
@@ -292,32 +239,6 @@ def test_init_draws_each_weight_by_itself(subject, draw, observe):
         observe(f"spread of the difference over 0.02 (√2 if independent), {what}", spread, tolerance=0.09)
 
 
-def test_init_follows_torchs_generator(subject, draw, observe):
-    init_weights = subject.init_weights
-    model = subject.GPTModel(config(subject))
-    seed, drawn = draw.whole(0, 2**31), []
-    for _ in range(2):
-        torch.default_generator.manual_seed(seed)
-        init_weights(model)
-        drawn.append({name: value.detach().clone() for name, value in named(model).items()})
-    difference = {name: drawn[0][name] - drawn[1][name] for name in drawn[0]}
-    observe("difference of two inits from one seed", difference, tolerance=1e-9)
-
-
-def test_init_works_in_place(subject, draw, observe):
-    init_weights = subject.init_weights
-    model = subject.GPTModel(config(subject, qkv_bias=True))
-    held = named(model)
-    fill(draw, model)
-    observe("what init_weights returns", init_weights(model))
-    after = named(model)
-    observe("is each still the same tensor?", {name: held[name] is after[name] for name in sorted(held)})
-    observe_tie(draw, observe, model, "after init_weights")
-    double = subject.GPTModel(config(subject)).double()
-    init_weights(double)
-    observe("dtypes in a model of float64", {name: value.dtype for name, value in named(double).items()})
-
-
 def observe_spread(observe, parameters):
     matrices = {name: value for name, value in parameters.items() if value.dim() == 2}
     observe("spread over 0.02", {name: value.std() / STANDARD for name, value in matrices.items()}, tolerance=0.07)
@@ -351,14 +272,8 @@ def groups(parameters):
     }
 
 
-# count_parameters
-
-
 def test_count_of_small_modules(subject, draw, observe):
-    frozen = nn.Linear(5, 3)
-    frozen.weight.requires_grad_(False)
-    observe("a linear layer, its weight frozen", subject.count_parameters(frozen))
-    observe("a batch norm, which has buffers", subject.count_parameters(nn.BatchNorm1d(7)))
+    observe("a linear layer", subject.count_parameters(nn.Linear(5, 3)))
     observe("a module without parameters", subject.count_parameters(nn.ReLU()))
     layer = nn.Linear(4, 4)
     observe("one layer in two places", subject.count_parameters(nn.Sequential(layer, nn.ReLU(), layer)))
@@ -373,6 +288,15 @@ def test_count_of_small_models(subject, draw, observe):
         for tie in (True, False):
             model = subject.GPTModel(config(subject, **changes), tie_weights=tie)
             observe(f"{changes}, tie_weights={tie}", count_parameters(model))
+
+
+# The fine print.
+
+
+def test_config_is_frozen(subject, draw, observe):
+    cfg = subject.GPTConfig()
+    observe.outcome("changing a field", setattr, cfg, "emb_dim", 1536)
+    observe("emb_dim afterwards", cfg.emb_dim)
 
 
 def test_count_of_gpt2_small(subject, draw, observe):
@@ -395,3 +319,77 @@ class WithoutNumbers(TorchFunctionMode):
         if name in ("randn_like", "rand_like", "normal_", "uniform_", "trunc_normal_", "triu", "tril"):
             return [*arguments, *named.values()][0]  # the tensor itself will do
         return function(*arguments, **named)
+
+
+def test_model_refuses_too_many_tokens(subject, draw, observe):
+    model = subject.GPTModel(config(subject, context_length=5))
+    fill(draw, model)
+    observe("5 tokens", model(draw.integers(2, 5, high=23)), tolerance=1e-4)
+    observe.outcome("8 tokens", model, draw.integers(2, 8, high=23), mentions=("8", "5"))
+
+
+def test_model_drops_nothing_in_evaluation_mode(subject, draw, observe):
+    model = subject.GPTModel(config(subject, drop_rate=0.5)).eval()
+    fill(draw, model)
+    ids = draw.integers(2, 7, high=23)
+    observe("logits", model(ids), tolerance=1e-4)
+    observe("once more", model(ids), tolerance=1e-4)
+
+
+def test_model_drops_in_training_mode(subject, draw, observe):
+    model = subject.GPTModel(config(subject, drop_rate=0.5)).train()
+    fill(draw, model)
+    ids = draw.integers(2, 7, high=23)
+    observe("positions whose logits are the same twice", (model(ids) == model(ids)).all(dim=-1))
+    parts = (model, model.embedding, *model.trf_blocks, model.final_norm, model.out_head)
+    observe("is each part still in training mode?", [part.training for part in parts])
+    model.eval()(ids)
+    observe("and in evaluation mode?", [part.training for part in parts])
+
+
+def test_gradients_reach_all_of_the_model(subject, draw, observe):
+    for tie in (True, False):
+        model = subject.GPTModel(config(subject, qkv_bias=True), tie_weights=tie)
+        fill(draw, model)
+        (model(draw.integers(2, 7, high=23)) * draw.normal(2, 7, 23)).sum().backward()
+        found = {name: value.grad for name, value in named(model).items()}
+        observe(f"gradients, tie_weights={tie}", found, tolerance=1e-3)
+
+
+def test_model_in_double_precision(subject, draw, observe):
+    model = subject.GPTModel(config(subject)).double()
+    fill(draw, model)
+    observe("logits", model(draw.integers(2, 7, high=23)), tolerance=1e-6)
+
+
+def test_init_follows_torchs_generator(subject, draw, observe):
+    init_weights = subject.init_weights
+    model = subject.GPTModel(config(subject))
+    seed, drawn = draw.whole(0, 2**31), []
+    for _ in range(2):
+        torch.default_generator.manual_seed(seed)
+        init_weights(model)
+        drawn.append({name: value.detach().clone() for name, value in named(model).items()})
+    difference = {name: drawn[0][name] - drawn[1][name] for name in drawn[0]}
+    observe("difference of two inits from one seed", difference, tolerance=1e-9)
+
+
+def test_init_works_in_place(subject, draw, observe):
+    init_weights = subject.init_weights
+    model = subject.GPTModel(config(subject, qkv_bias=True))
+    held = named(model)
+    fill(draw, model)
+    observe("what init_weights returns", init_weights(model))
+    after = named(model)
+    observe("is each still the same tensor?", {name: held[name] is after[name] for name in sorted(held)})
+    observe_tie(draw, observe, model, "after init_weights")
+    double = subject.GPTModel(config(subject)).double()
+    init_weights(double)
+    observe("dtypes in a model of float64", {name: value.dtype for name, value in named(double).items()})
+
+
+def test_frozen_parameters_count_and_buffers_do_not(subject, draw, observe):
+    frozen = nn.Linear(5, 3)
+    frozen.weight.requires_grad_(False)
+    observe("a linear layer, its weight frozen", subject.count_parameters(frozen))
+    observe("a batch norm, which has buffers", subject.count_parameters(nn.BatchNorm1d(7)))

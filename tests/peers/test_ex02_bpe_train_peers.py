@@ -223,6 +223,7 @@ def test_every_worked_example_of_the_lesson():
     assert merges == [(105, 110), (116, 256), (32, 257), (32, 256), (258, 116)]
     assert list(ranks)[256:] == [b"in", b"tin", b" tin", b" in", b" tint"]
     assert ours.count_pairs({(5, 6, 5, 6): 1, (6, 5): 10, (8,): 3}) == {(5, 6): 2, (6, 5): 11}
+    assert ours.most_frequent_pair({(7, 1): 2, (5, 6): 3, (5, 4): 3}) == (5, 4)
     assert ours.merge_pair((5, 6, 7, 5, 6), (5, 6), 256) == (256, 7, 256)
     assert ours.merge_pair((7, 7, 7), (7, 7), 256) == (256, 7)
     assert ours.pretokenize("I'll see  2 dogs.") == ["I", "'ll", " see", " ", " 2", " dogs", "."]
@@ -231,6 +232,9 @@ def test_every_worked_example_of_the_lesson():
     assert merges == [(105, 110), (116, 256)]
     assert len(ranks) == 258
     assert (ranks[b"in"], ranks[b"tin"]) == (256, 257)
+    ranks, merges = ours.train_bpe("banana", 1000)
+    assert merges == [(97, 110), (98, 256), (256, 97), (257, 258)]
+    assert list(ranks)[256:] == [b"an", b"ban", b"ana", b"banana"]
 
 
 def test_a_vocabulary_that_is_too_small_is_refused():
