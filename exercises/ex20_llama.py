@@ -1,4 +1,4 @@
-"""Llama: four parts of your GPT, exchanged for newer ones.
+"""Llama: your GPT with four of its parts exchanged for newer ones.
 
 You need: the block and the model (exercises 8 and 9), multi-head attention (exercise 7), the cache of keys and
 values (exercise 19).
@@ -24,19 +24,20 @@ the root of the mean square (RMS). That saves a pass over the numbers and a para
 
     out = weight · x / √(mean of x² + ε)     mean over the D numbers of a token
 
-For (1, −1, 7, 7) the squares are 1, 1, 49 and 49, their mean is 25 and the root 5. Out comes (0.2, −0.2, 1.4, 1.4).
+For (1, −1, 7, 7) the squares are 1, 1, 49 and 49, their mean is 25 and the root 5. The result is
+(0.2, −0.2, 1.4, 1.4).
 
-Large models are run in half precision. A float16 ends at 65,504, so the square of 300 is already infinite. So
-the norm is computed in float32 and only its result goes back.
+Large models are run in half precision. The largest float16 is 65,504, so the square of 300 is already infinite.
+That is why the norm is computed in float32, and only its result goes back.
 
 ROPE: POSITION AS AN ANGLE
 A score is a dot product, and a dot product of two arrows depends on their lengths and on the angle between
 them. Turn the query of token m by m·θ and the key of token n by n·θ, and the angle between them changes by
-(m − n)·θ. So the score sees the *distance* of the two tokens, and not where in the text they stand.
+(m − n)·θ. So the score depends on the *distance* of the two tokens, and not on where in the text they are.
 
 An arrow has two numbers, a head has h. So the h numbers make h/2 pairs, and each pair turns at a speed of its
-own: θ_i = base^(−2i/h). Pair 0 turns by 1 radian from token to token, the last one barely moves, like the
-hands of a clock: the fast ones tell neighbours apart, the slow ones tell far from near.
+own: θ_i = base^(−2i/h). Pair 0 turns by 1 radian from token to token, and the last one barely moves. They are like
+the hands of a clock: the fast ones tell neighbours apart, the slow ones tell far from near.
 
     first'  = first  · cos(p·θ_i) − second · sin(p·θ_i)     p: the position, from 0
     second' = second · cos(p·θ_i) + first  · sin(p·θ_i)
@@ -55,17 +56,17 @@ the interleaved one. With the wrong one the same weights give nonsense, and no s
     half-split     i with i + h/2        a0 a1 a2 b0 b1 b2
     interleaved    2i with 2i + 1        a0 b0 a1 b1 a2 b2
 
-To bring weights from interleaved to half-split, reorder the rows of W_query and W_key within each head: first
-the even ones, then the odd ones. Queries and keys are reordered alike, so every score stays what it was.
+To convert weights from interleaved to half-split, reorder the rows of W_query and W_key within each head: first
+the even ones, then the odd ones. Queries and keys are reordered alike, so every score stays as it was.
 
     weight.view(H, h // 2, 2, D).transpose(1, 2).reshape(H * h, D)
 
 For W_key put G in place of H.
 
 SWIGLU
-The GPT's feed-forward lets each of its hidden numbers pass or not, by what that number itself is. SwiGLU
-decides that by a second linear layer, the gate: silu(fc1(x)) is about 0 where the gate is closed, and grows
-where it is open. silu is x · sigmoid(x).
+In the GPT's feed-forward, the value of a hidden number decides whether it passes. SwiGLU leaves that to a second
+linear layer, the gate: silu(fc1(x)) is about 0 where the gate is closed, and grows where it is open. silu is
+x · sigmoid(x).
 
     out = fc3( silu(fc1(x)) · fc2(x) )       D numbers, hidden_dim, D again
 
@@ -90,9 +91,9 @@ A key's rotation depends on its own position only, so it is rotated once and sto
 
 IN THE BOOK
 Raschka, "Build a Large Language Model (From Scratch)", the bonus material of chapter 5, "Converting GPT to
-Llama". There the norm is computed in the dtype that comes in, and every text begins at position 0. Here the norm
+Llama". There the norm is computed in the dtype of its input, and every text begins at position 0. Here the norm
 is computed in float32, as in transformers, so that float16 works too; and RoPE can begin anywhere, so that a
-cached text can go on. The book's attention takes its sizes one by one; here it takes the config, as the block.
+cached text can go on. The book's attention takes its sizes one by one; here it takes the config, as the block does.
 
 NOT ALLOWED HERE
 `rms_norm`, which `nn.RMSNorm` wraps, in RMSNorm: it is what you write. In GroupedQueryAttention torch's own
@@ -160,7 +161,7 @@ class RMSNorm(nn.Module):
 
     Arguments
         emb_dim  D, how many numbers a token has
-        eps      is added to the mean square
+        eps      added to the mean square
 
     Attributes
         weight  `nn.Parameter`, float (D,), ones at first: the only parameter
@@ -191,15 +192,14 @@ class RMSNorm(nn.Module):
 
 
 class RoPE(nn.Module):
-    """Rotate the pairs of a head's vector, each at a speed of its own, by where its token stands.
+    """Rotate the pairs of a head's vector, each at a speed of its own, by the position of its token.
 
     Arguments
         head_dim        h, the width of a head; even
         context_length  how many positions there are: 0 … context_length − 1
         base            the larger it is, the slower the last pairs turn
 
-    It has no parameters. Its tables of cosines and sines should be made once, and be buffers that are not saved
-    with the weights.
+    It has no parameters. Make its tables of cosines and sines once, as buffers that are not saved with the weights.
 
     Source: Su et al. 2021, section 3.2.2.
     """
@@ -274,10 +274,10 @@ class SwiGLU(nn.Module):
 
 
 class GroupedQueryAttention(nn.Module):
-    """Causal self-attention with RoPE, in which several query heads share a key and a value head.
+    """Causal self-attention with RoPE, in which several query heads share a key head and a value head.
 
     Arguments
-        cfg  of it emb_dim, n_heads, n_kv_groups, context_length and rope_base
+        cfg  its emb_dim, n_heads, n_kv_groups, context_length and rope_base are needed
 
     Attributes: four `nn.Linear` layers without a bias, which hold all that is saved
         W_query   from D to H·h = D
@@ -312,9 +312,9 @@ class GroupedQueryAttention(nn.Module):
         see keys 0 … p.
 
         Fine print
-            Scores should be divided by √h, as your function of exercise 6 does by itself.
-            ValueError: the tokens do not fit into context_length. RoPE raises it; then the cache must not change.
-            What you make on the way should be on the device of x.
+            Scores should be divided by √h, which your function of exercise 6 does by itself.
+            ValueError: the tokens do not fit into context_length. RoPE raises it; the cache must not change then.
+            Any tensor that you make on the way should be on the device of x.
         """
         raise NotImplementedError
 
@@ -346,8 +346,8 @@ class LlamaBlock(nn.Module):
             x      float (B, T, D)
             cache  for the attention, or None
         Returns
-            float (B, T, D), by two steps: x plus what norm1 and att make of x; then that sum plus what norm2 and
-            ff make of that sum
+            float (B, T, D), in two steps: x plus what norm1 and att make of x; then that sum plus what norm2 and
+            ff make of it
         """
         raise NotImplementedError
 
@@ -360,7 +360,7 @@ class LlamaModel(nn.Module):
 
     Attributes
         cfg         the config that was given
-        tok_emb     an `nn.Embedding` of V rows and D columns. Nothing is added for positions.
+        tok_emb     an `nn.Embedding` of V rows and D columns; nothing is added for positions
         trf_blocks  an `nn.ModuleList` of n_layers LlamaBlocks, each with weights of its own
         final_norm  an RMSNorm with eps = norm_eps
         out_head    an `nn.Linear` from D to V without a bias. If cfg.tie_weights, its weight and that of tok_emb
@@ -387,7 +387,7 @@ class LlamaModel(nn.Module):
         Returns
             float (B, T, V): for each new token the logits of the one that comes after it
 
-        With caches, the result should be what the whole text would give at the new positions.
+        With caches, the result should be what the whole text gives at the new positions.
 
         Example: `generate(model, ids, 5, model.cfg.context_length)` of exercise 10 and `generate_cached(model, ids,
         5)` of exercise 19 both work on it, and write the same text.
@@ -400,5 +400,5 @@ class LlamaModel(nn.Module):
 
 # ANSWERS
 # 1. The angle between them is 7 − 4 = 3, so the product is cos 3 = −0.990. It is the same at 1007 and 1004.
-# 2. It is a quarter of it. W_key and W_value are, too: they make 8 heads each instead of 32. W_query and out_proj
-#    have the same size as before.
+# 2. It is a quarter of the size. So are W_key and W_value: they make 8 heads each instead of 32. W_query and
+#    out_proj have the same size as before.

@@ -1,4 +1,4 @@
-"""Scale: how fast could it go, with fewer bits, and with several processes?
+"""Scale: count the work, compute with fewer bits, and train in several processes.
 
 You need: the loss (exercise 11), clipping (12), the loop of exercise 13 with its `TrainConfig` and `History`, and
 what `backward` leaves in `.grad`.
@@ -6,19 +6,19 @@ what `backward` leaves in `.grad`.
 WHY
 Your loop trains a small model on one processor. A large one would take years there. Three things shorten that.
 Count the work, so that you know what is slow. Do most of it in numbers of 16 bits. And share every batch among
-several processes, each with a copy of the model. The last two should not change what the model learns, but for
+several processes, each with a copy of the model. The last two should not change what the model learns, except for
 rounding.
 
 HOW: COUNT THE WORK
 A weight of a matrix takes part in one multiplication and one addition per token: 2 operations. Backward needs
-twice as many as forward. So N weights cost 6N per token. Attention multiplies tokens with tokens, which no weight
-shows: 12 · T · D more in each of L layers (T tokens of context, width D).
+twice as many as forward. So N weights cost 6N per token. Attention also multiplies tokens with tokens, without any
+weights: 12 · T · D more in each of L layers (T tokens of context, width D).
 
     flops per token = 6 · N + 12 · L · D · T
 
 N counts the parameters that multiply. A table in which rows are only looked up does not multiply: leave out that
-of the positions, and that of the tokens too, unless it is tied to the head. Biases and norms are so few that they
-may stay in. GPT-2 small, tied, has 124,439,808 parameters, 786,432 of them in the table of positions:
+of the positions, and that of the tokens too, unless it is tied to the head. Biases and norms have so few numbers
+that they may stay in. GPT-2 small, tied, has 124,439,808 parameters, 786,432 of them in the table of positions:
 N = 123,653,376, L = 12, D = 768, T = 1024.
 
     6 · N            741,920,256
@@ -26,7 +26,7 @@ N = 123,653,376, L = 12, D = 768, T = 1024.
     together         855,166,464 operations per token
 
 A GPU whose data sheet promises 312 · 10¹² operations a second, and which trains on 150,000 tokens a second, is
-used to 150,000 · 855,166,464 / (312 · 10¹²) = 41 %. That is a good value. At 4 %, look for what it waits for.
+used to 150,000 · 855,166,464 / (312 · 10¹²) = 41 %. That is a good value. At 4 %, find out what it is waiting for.
 
 HOW: USE FEWER BITS
     float32   s eeeeeeee fffffffffffffffffffffff     sign, exponent, fraction
@@ -34,7 +34,7 @@ HOW: USE FEWER BITS
     float16   s eeeee ffffffffff
 
 A bfloat16 is a float32 rounded to its first 16 bits. It has the same range and about two and a half digits: 257
-becomes 256, and 1.001 becomes 1. A weight of 1 that is to move by 0.001 would never move. So the precision is
+becomes 256, and 1.001 becomes 1. A weight of 1 that should move by 0.001 would never move. So the precision is
 *mixed*: weights, gradients and optimizer stay float32. Within `torch.autocast` each matrix product rounds its two
 factors and computes in 16 bits. The logits come out in 16 bits. They should be made float32 before the loss, which
 adds up thousands of small numbers. `backward` is called outside: each step back takes the dtype of its step
@@ -52,12 +52,12 @@ size*. All begin with the same weights and go through the same batches. Each com
     row 3 ┘ rank 1 →  gradient g₁       ┘
 
 The loss is a mean, so the mean of the gradients of two equal parts is the gradient of the whole, as long as equally
-many targets count in each. As all processes make the same step, their weights stay equal, and are sent only once,
-at the start. Only they are sent: to go on from a checkpoint, every process has to load it, for the optimizer's
+many targets count in each. All processes make the same step, so their weights stay equal and are sent only once, at
+the start. Nothing else is sent: to go on from a checkpoint, every process has to load it, for the optimizer's
 state and the history.
 
 `all_reduce` ends only when every process has called it. If one leaves a call out, the others wait for ever.
-And it is slow: all gradients of GPT-2 small are half a gigabyte. With accumulation it is enough to do it once,
+And it is slow: the gradients of GPT-2 small make half a gigabyte. With accumulation it is enough to call it once,
 after the last batch of the group.
 
 A SMALL EXAMPLE
@@ -67,11 +67,13 @@ One weight w = 0, the loss of a row is (w − x)² / 2, its gradient w − x. Ro
     rank 0            (−1 − 2) / 2 = −1.5         rank 1   (−3 − 6) / 2 = −4.5
     all_reduce        −1.5 − 4.5 = −6             divided by world size 2:  −3
 
-Clipped to a norm of 2, that is −2. If each process clipped before, it would be (−1.5 − 2) / 2 = −1.75.
+Clipped to a norm of 2, that is −2. If each process clipped its own gradient first, it would be
+(−1.5 − 2) / 2 = −1.75.
 
 STARTING IT
-`torchrun --nproc_per_node=2 -m scripts.train` starts two processes and tells each its rank. The given TorchGroup
-talks to the other process through torch. Your functions take any `Group`, so that your tests need only one process.
+`torchrun --nproc_per_node=2 -m scripts.train` starts two processes and tells each its rank. TorchGroup, which is
+given, talks to the other process through torch. Your functions take any `Group`, so the tests need only one
+process.
 
 IN THE BOOK
 Raschka, "Build a Large Language Model (From Scratch)", appendix A.9.3, wraps the model in torch's
@@ -163,7 +165,7 @@ def share_of_peak(tokens_per_second: float, flops_per_token: float, peak_flops: 
     Arguments
         tokens_per_second  how many tokens are trained on in a second, on all machines together
         flops_per_token    as above
-        peak_flops         operations a second that the data sheets promise, for all machines together
+        peak_flops         operations a second that the data sheets promise for all machines together
     Returns
         a Python float, 1.0 if all of it is used
 
@@ -177,7 +179,7 @@ def share_of_peak(tokens_per_second: float, flops_per_token: float, peak_flops: 
 def mixed_precision_loss(
     inputs: Tensor, targets: Tensor, model: nn.Module, device: torch.device | str, dtype: torch.dtype | None
 ) -> Tensor:
-    """The loss of one batch, the model's matrix products computed in another dtype.
+    """The loss of one batch, with the model's matrix products computed in another dtype.
 
     Arguments
         inputs, targets, model, device  as your calc_loss_batch takes them
@@ -185,8 +187,8 @@ def mixed_precision_loss(
     Returns
         float32 (), ready for `backward`
 
-    The model should run within torch.autocast, made for the type of the device ("cpu", "cuda"). Its logits should
-    be made float32, and the loss computed from those.
+    The model should run within torch.autocast, made for the type of the device ("cpu", "cuda"). Make its logits
+    float32, and compute the loss from those.
 
     Example: mixed_precision_loss(inputs, targets, model, "cpu", torch.bfloat16).backward()
 
@@ -225,13 +227,13 @@ def broadcast_parameters(model: nn.Module, group: Group) -> None:
         model  the same kind of module on every process, with whatever numbers
         group  the processes
 
-    Every parameter and every buffer should get the values that it has on rank 0, by group.broadcast. Each stays
-    the tensor that it was, because the optimizer holds on to it. Returns nothing.
+    Every parameter and every buffer should get the values that it has on rank 0, by group.broadcast. Each should
+    stay the tensor that it was, because the optimizer holds on to it. Returns nothing.
 
     Example: after broadcast_parameters(model, group) all processes compute the same logits.
 
     Fine print
-        Frozen parameters (requires_grad is False) too, and buffers that a state dict leaves out.
+        That includes frozen parameters (requires_grad is False), and buffers that a state dict leaves out.
 
     Source: Li et al. 2020, section 3.2.
     """
@@ -251,9 +253,9 @@ def average_gradients(model: nn.Module, group: Group) -> None:
     Example: if w.grad is -1.5 on rank 0 and -4.5 on rank 1, it is -3 on both afterwards.
 
     Fine print
-        Every parameter that requires a gradient takes part, on every process, or the calls would not match. One
-        that got no gradient here counts as zeros. Frozen ones take no part, and their `.grad` stays None.
-        A parameter that two layers share is averaged once.
+        Every parameter that requires a gradient should take part, on every process, or the calls would not match.
+        One that got no gradient here counts as zeros. Frozen ones take no part, and their `.grad` stays None.
+        A parameter that two layers share should be averaged once.
 
     Source: Li et al. 2020, section 3.2.
     """
@@ -280,13 +282,13 @@ def update_distributed(
     Returns
         the input tokens of the whole batches together, a Python int
 
-    It does what exercise 13's update does, but with the mixed_precision_loss of this process's shard of each
-    batch. The gradients are averaged once, after the last backward and before clipping.
+    Do what exercise 13's update does, but with the mixed_precision_loss of this process's shard of each batch.
+    Average the gradients once, after the last backward and before clipping.
 
     Example: two batches of 2 × 4 tokens and two processes give 16, and each process has seen 8 of them.
 
     Fine print
-        Each shard weighs the same, however many of its targets count, as each batch does.
+        Each shard should weigh the same, however many of its targets count, and so should each batch.
         ValueError: the rows of a batch cannot be shared out equally, as in shard.
 
     Source: Li et al. 2020, section 3.2; for the group of batches, its `no_sync`.
@@ -306,7 +308,7 @@ def state_dict_to_save(model: nn.Module) -> dict[str, Tensor]:
     Example: "module.out_head.weight" becomes "out_head.weight", and "out_head.weight" stays.
 
     Fine print
-        Only one is taken away, and only at the beginning: "module.module.bias" becomes "module.bias", and
+        Take only one away, and only at the beginning: "module.module.bias" becomes "module.bias", and
         "head.module.bias" stays.
 
     Source: PyTorch, "Saving and loading models".
@@ -336,18 +338,18 @@ def train_ddp(
     Returns
         the history; equal on all processes, but for the samples
 
-    First the parameters are broadcast. For each (batches, learning_rate) of training_steps(train_loader, config,
-    history) update_distributed follows, then what train_model does after a step. Every process evaluates
-    whole batches in full precision. Only rank 0 calls sample and on_step.
+    First broadcast the parameters. For each (batches, learning_rate) of training_steps(train_loader, config,
+    history), call update_distributed, then go on as train_model does. Every process should evaluate whole batches
+    in full precision. Only rank 0 should call sample and on_step.
 
-    Example: rank 0 and rank 1 both return a history with step 6 and 80 tokens seen in the example of exercise 13.
+    Example: in the example of exercise 13, rank 0 and rank 1 both return a history with step 6 and 80 tokens seen.
 
     Fine print
-        After each step, in this order: step and tokens_seen are counted on. If step is a multiple of
-        config.eval_every, seed_loader(train_loader, config.seed) and evaluate_model, as in train_model. After the
-        last step of an epoch the sample, on rank 0. Then on_step, on rank 0.
-        On other ranks no sample is appended. A history that is handed in counts as in train_model: it is that
-        very object that is returned, and training goes on to the last bit.
+        After each step, in this order: add to step and tokens_seen. If step is a multiple of config.eval_every,
+        call seed_loader(train_loader, config.seed) and evaluate_model, as in train_model. After the last step of
+        an epoch append the sample, on rank 0 only. Then call on_step, on rank 0 only.
+        A history that is passed in counts as in train_model: the same object is returned, and a training that
+        goes on from it is the same to the last bit as one in one go.
 
     Source: Raschka, appendix A.9.3; Li et al. 2020.
     """

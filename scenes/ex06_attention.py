@@ -22,11 +22,11 @@ def look(subject, draw, observe):
         "panel",
         {
             "kind": "shades",
-            "title": "Nothing hidden: each row is a word that looks, in percent of its attention",
+            "title": "Without a mask: where each word (a row) looks, in percent of its attention",
             "rows": WORDS,
             "columns": WORDS,
             "values": every,
-            "note": '"bank" looks at "river" as much as at itself: both have to do with water.',
+            "note": '"bank" looks at "river" as much as at itself: "river" is all about water.',
         },
     )
     observe(
@@ -37,14 +37,14 @@ def look(subject, draw, observe):
             "rows": WORDS,
             "columns": WORDS,
             "values": past,
-            "note": 'Was your prediction right? "bank" comes too early to know which bank it is.',
+            "note": 'Was your prediction right? "bank" sees "the" and itself; "river" comes later.',
         },
     )
     observe(
         "panel",
         {
             "kind": "text",
-            "title": 'What becomes of "bank" when it may see the river',
+            "title": 'How the vector of "bank" changes when nothing is hidden',
             "lines": [
                 f"          {'before':>6}  {'after':>6}",
                 *(
@@ -54,6 +54,6 @@ def look(subject, draw, observe):
                     )
                 ),
             ],
-            "note": "The mean of what it looked at: more water, less money. It is a river bank now.",
+            "note": "It is now the mean of what it looked at: more water than money, so a river bank.",
         },
     )

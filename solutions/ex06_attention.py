@@ -7,16 +7,37 @@ A word means little alone. In "the bank of the river", the vector of "bank" shou
 "river". Attention lets every token gather from the others, and lets the *content* decide from which and how
 much. Nothing about distance is built in: a token can reach 500 places back as easily as one.
 
-HOW
-Each token is turned into three vectors, by three learned matrices.
+FIRST BY HAND, WITH NOTHING LEARNED
+Three words, "the river bank", with two numbers for each: how much it has to do with water, and with money. "bank"
+looks at all three. Its score for a word is the dot product of the two vectors, which is large where they point the
+same way. A softmax turns the scores into weights that are positive and sum to 1.
+
+    word     vector    score with (1, 1)    e^score    weight = e^score / 11.107
+    the      (0, 0)            0              1.000      0.090
+    river    (1, 0)            1              2.718      0.245
+    bank     (1, 1)            2              7.389      0.665
+    sum                                      11.107      1.000
+
+The new vector of "bank", its *context vector*, is the mean of all three under these weights:
+
+    0.090 · (0, 0) + 0.245 · (1, 0) + 0.665 · (1, 1) = (0.910, 0.665)
+
+Water and money were equal before. Now there is more water: it is a river bank. If the vectors are the rows of x,
+two lines do the same for all three words. Try them:
+
+    weights = torch.softmax(x @ x.T, dim=-1)
+    context = weights @ x                       # the last row is 0.910 and 0.665
+
+HOW: WITH QUERY, KEY AND VALUE
+So far a word finds those that are like it, and nothing can be learned. But the word "it" should find its noun,
+which is not like it at all. And what others look for in a word need not be what it hands over. So three learned
+matrices turn each token into three vectors.
 
     query   what am I looking for?
     key     what do I offer?
     value   what do I hand over if I am chosen?
 
-A query is compared with every key by a dot product: a large product means a good match. A softmax turns one
-query's scores into weights that are positive and sum to 1. The answer is the mean of the values under
-these weights.
+Now the scores compare queries with keys, and the context is the mean of the values:
 
     scores  = query @ keyᵀ / √d              (…, T_query, T_key)
     weights = softmax(scores, over the keys)  each row sums to 1
@@ -48,12 +69,13 @@ instead, the rest would sum to less than 1.
 
 DROPOUT
 While training, some *weights* are set to 0 at random and the others scaled up, so that the model does not
-lean on one connection. Nothing is dropped in evaluation mode. `nn.Dropout` does both.
+rely on a single connection. Nothing is dropped in evaluation mode. `nn.Dropout` does both.
 
 IN THE BOOK
-Raschka, "Build a Large Language Model (From Scratch)", sections 3.3 to 3.5. There each class writes out the
-arithmetic again, and a sequence longer than the context ends in torch's error about shapes. Here one function
-does the arithmetic for all classes to come, and a sequence that is too long is refused in plain words.
+Raschka, "Build a Large Language Model (From Scratch)": section 3.3 is the part by hand, 3.4 adds the matrices, 3.5
+the mask and dropout. There each class repeats the arithmetic, and a sequence longer than the context ends in
+torch's error about shapes. Here one function does the arithmetic for all classes to come, and a sequence that is
+too long is refused in plain words.
 
 NOT ALLOWED HERE
 torch's own `scaled_dot_product_attention`, and anything with `multi_head_attention` in its name, which

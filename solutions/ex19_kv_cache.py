@@ -4,15 +4,15 @@ You need: attention with its mask (exercises 6 and 7), the model and its parts (
 
 WHY
 Exercise 10 sends the whole text through the model for every new token. For a prompt of 4 tokens and 5 new ones
-these are passes over 4, 5, 6, 7 and 8 tokens, 30 in all, and only 8 different ones are among them. The longer
-the text, the more of the work is a repetition. It can be remembered instead.
+it makes passes over 4, 5, 6, 7 and 8 tokens. That is 30 in all, but only 8 of them are different. The longer the
+text, the more of the work is repetition. The results can be kept instead.
 
 WHAT STAYS THE SAME
 A token sees itself and what came before it. So nothing that comes later changes what any layer computes for it.
-Of all that, a later token needs two things only: in each layer, the *key* by which the token is found, and the
-*value* that it hands over. Its query is needed once, by the token itself. So keep the keys and the values of
-every layer, and send only new tokens through the model. For the prompt above that is 4 tokens, then 1, 1, 1
-and 1: 8 in all, and the same text.
+Later tokens need only two things from it: in each layer, the *key* by which it is found, and the *value* that it
+hands over. Its query is needed once, by the token itself. So keep the keys and the values of every layer, and send
+only new tokens through the model. For the prompt above that is 4 tokens, then 1, 1, 1 and 1: 8 in all, and the
+same text.
 
 HOW
     new tokens      ─ W_query ─► query                         (B, H, T_new, h)
@@ -21,12 +21,12 @@ HOW
 
     softmax(query @ all keysᵀ / √h, over the keys) @ all values    (B, H, T_new, h)
 
-Two things have to know how many tokens are in the cache already.
+Two things depend on how many tokens are in the cache already.
 
-The position. After 3 tokens, the next one is at place 3. It should get row 3 of the position table, not row 0.
+The position. After 3 tokens, the next one is at position 3. It should get row 3 of the position table, not row 0.
 
-The mask. A query at place p sees the keys 0 … p. With 3 tokens in the cache and 2 new ones, these are the rows
-3 and 4 of the causal mask, and its columns 0 … 4 (x is hidden):
+The mask. A query at position p sees the keys 0 … p. With 3 tokens in the cache and 2 new ones, you need rows 3 and
+4 of the causal mask, and its columns 0 … 4 (x is hidden):
 
                  key 0   1   2   3   4                    key 0   1   2   3   4
     query at 3       ·   ·   ·   ·   x      not these:        ·   x   x   x   x
@@ -36,7 +36,7 @@ The rows on the right would hide nearly the whole text. torch's own attention do
 for `is_causal=True` with one query and many keys: the query sees key 0 and nothing else.
 
 A SMALL EXAMPLE
-One head, h = 1. The projections and out_proj leave their input as it is. The tokens 1 and 2 come one by one.
+One head, h = 1. The projections and out_proj leave their input as it is. The tokens 1 and 2 come one at a time.
 
     token   cache   query   scores     weights            result
       1     1         1     1          1                  1
@@ -53,19 +53,19 @@ For each layer and each token a key and a value, D numbers each. GPT-2 small has
     the weights      124,439,808 numbers                   497,759,232 bytes, 475 MiB
 
 So seven full texts need more memory than the model itself. That is why later models let several heads share
-keys and values, as in the next exercise. And `torch.cat` copies the whole cache for every token. Who wants speed
-makes room for max_length tokens once, and fills it from the front. Either will do here.
+keys and values, as in the next exercise. And `torch.cat` copies the whole cache for every token. If you want speed,
+make room for max_length tokens once, and fill it from the front. Either will do here.
 
 WHY THE WINDOW CANNOT SLIDE
-When a text outgrows the context, exercise 10 drops its first token. Then every other token moves up by one
-place and gets another row of the position table, so every key and value in the cache is wrong. Nothing is left
+When a text outgrows the context, exercise 10 drops its first token. Then every other token moves forward by one
+position and gets another row of the position table, so every key and value in the cache is wrong. Nothing is left
 to reuse. So here a text that does not fit is refused before it begins.
 
 IN THE BOOK
 Raschka, "Build a Large Language Model (From Scratch)", the bonus material of chapter 4 in the book's repository,
 "KV Cache" (ch04/03_kv-cache). There the attention itself holds the cache and the model counts the positions, so
-a new text must be preceded by a reset. Here a cache is an object that is handed in. One model can then be in
-the middle of several texts, and a forgotten reset cannot mix them.
+every new text needs a reset first. Here a cache is an object that is passed in. One model can then be in the
+middle of several texts, and a forgotten reset cannot mix them.
 
 NOT ALLOWED HERE
 In cached_attention and CachedGPT, torch's own `scaled_dot_product_attention` and anything with
@@ -76,8 +76,8 @@ TWO QUESTIONS (the answers are at the end of this file)
 2. In training, all tokens of a text are known. Would a cache make training faster?
 
 BEFORE YOU LOOK
-When all checks pass, `python3 -m grader show ex19` lets a small GPT go on from 8 tokens by 24 more, without and
-with your cache. Predict first: how many tokens go through the model in each case?
+When all checks pass, `python3 -m grader show ex19` lets a small GPT write 24 tokens after a prompt of 8, without
+and with your cache. Predict first: how many tokens go through the model in each case?
 
 Shapes: B batch, T tokens, D width, H heads, h = D / H, L layers, V vocabulary.
 Read on: Pope et al. 2022, "Efficiently Scaling Transformer Inference". Shazeer 2019, "Fast Transformer Decoding:
@@ -114,7 +114,7 @@ class KVCache:
         self.reset()
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the keys and values of new tokens behind those that are there.
+        """Add the keys and values of new tokens at the end.
 
         Arguments
             key, value  float (B, H, T_new, h) each
@@ -128,7 +128,7 @@ class KVCache:
             max_length. Exactly max_length is fine.
             ValueError: B, H, h or dtype of key or value differs from what is in the cache. An empty cache takes
             any.
-            After an error the cache should be as it was.
+            An error should leave the cache as it was.
         """
         length = self.length + key.shape[2]
         if length > self.max_length:
@@ -168,8 +168,8 @@ def cached_attention(attention: MultiHeadAttention, num_heads: int, x: Tensor, c
     Example: the one of the lesson gives 1, then 1.881.
 
     Fine print
-        The first of the new tokens is at place `cache.length`. Call each layer and the dropout as a module, once
-        or more: something else may have been put in their place.
+        The first of the new tokens is at position `cache.length`. Call each layer and the dropout as a module:
+        something else may have been put in its place.
         ValueError: the cache has no room for the new tokens; `append` raises it, let it pass through.
 
     Source: Raschka, bonus material of chapter 4; Shazeer 2019, section 2.4.
@@ -222,7 +222,7 @@ class CachedGPT(nn.Module):
                     new ones too. None: there is nothing before, and nothing is kept.
         Returns
             float (B, T_new, V): without caches what gpt(ids) gives; with caches what gpt gives for the same
-            places of the whole text
+            positions of the whole text
 
         Example: with caches, `forward(ids[:, :4], caches)` and then `forward(ids[:, 4:], caches)` give the logits
         of `gpt(ids)`, in two parts.
@@ -231,7 +231,7 @@ class CachedGPT(nn.Module):
             With caches too, dropout acts in training mode, where the model has it.
             ValueError: the text would be longer than cfg.context_length. The message should name both numbers,
             and the caches should be as they were.
-            Gradients reach all parameters without caches; with caches none are asked for.
+            With caches no gradients are needed.
 
         Source: Raschka, bonus material of chapter 4.
         """
@@ -259,7 +259,7 @@ def generate_cached(
     eos_id: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """What exercise 10's `generate` writes, each token read once.
+    """Write what exercise 10's `generate` writes, but read each token only once.
 
     Arguments
         model  a CachedGPT, or what can be used like one: `cfg.context_length`, `new_caches()`,
@@ -272,14 +272,14 @@ def generate_cached(
     Call the model once for each new token: first with the whole prompt, then with what was appended last, (B, 1).
     All calls share the caches of one `new_caches()`.
 
-    Example: generate_cached(CachedGPT(gpt), ids, 3) is generate(gpt, ids, 3, gpt.cfg.context_length), as long as
-    T + 3 is not larger than that context_length.
+    Example: generate_cached(CachedGPT(gpt), ids, 3) gives what generate(gpt, ids, 3, gpt.cfg.context_length)
+    gives, as long as T + 3 is at most that context_length.
 
     Fine print
         ValueError: T + max_new_tokens is larger than cfg.context_length. The message should name both numbers,
         and the model should not be called.
-        Evaluation mode while it runs, the mode restored, no graph, errors and the end by eos_id: as `generate`
-        has them. Nothing is kept for the next call.
+        Evaluation mode while it runs, the mode restored, no graph, errors and the end by eos_id: all as in
+        `generate`. Nothing is kept for the next call.
     """
     length, context_length = ids.shape[1] + max_new_tokens, model.cfg.context_length
     if length > context_length:
@@ -305,9 +305,9 @@ def cache_bytes(cfg: GPTConfig, batch_size: int, length: int, bytes_per_number: 
     """How much memory the keys and values of all layers take.
 
     Arguments
-        cfg               of it n_layers and emb_dim are needed
+        cfg               its n_layers and emb_dim are needed
         batch_size        B, how many texts
-        length            how many tokens of each
+        length            how many tokens each has
         bytes_per_number  4 for float32, 2 for bfloat16
     Returns
         an int, in bytes

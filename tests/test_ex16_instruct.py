@@ -197,15 +197,6 @@ def test_instruction_dataset_encodes_once(subject, draw, observe):
     observe("what was encoded for that", tokenizer.texts)
 
 
-def test_instruction_dataset_hands_out_no_list_of_its_own(subject, draw, observe):
-    data = subject.InstructionDataset(entries(draw), Pairs())
-    for number in (0, 3, 0):
-        ids, prompt_length = data[number]
-        observe(f"item {number}", (list(ids), prompt_length))
-        ids.append(5)
-        ids[0] = 7
-
-
 def test_instruction_dataset_shares_nothing_with_another(subject, draw, observe):
     given = entries(draw)
     first, second = subject.InstructionDataset(given[:2], Pairs()), subject.InstructionDataset(given[2:], Pairs())
@@ -245,56 +236,11 @@ def test_collate_max_length(subject, draw, observe):
         observe("the batch afterwards", several)
 
 
-def test_collate_ignores_by_place_and_not_by_value(subject, draw, observe):
-    pad = draw.whole(1, VOCABULARY)
-    several = [
-        ([4, pad, 7, pad], 2),
-        ([pad, pad, 3, pad, pad, pad, 8], 5),
-        ([2, 9, pad], 1),
-        ([pad] * 4, 2),
-        ([6, 1], 2),
-    ]
-    observe("pad ids within the text", subject.collate(several, pad))
-    observe("pad ids within the text, masked", subject.collate(several, pad, mask_prompt=True))
-    observe("pad ids within the text, cut", subject.collate(several, pad, max_length=5))
-
-
 def test_collate_ignore_index(subject, draw, observe):
     several = rows(draw, (3, 2), (9, 4), (6, 5))
     for mask_prompt in (False, True):
         found = subject.collate(several, 0, ignore_index=-1, mask_prompt=mask_prompt)
         observe(f"ignore_index -1, mask_prompt {mask_prompt}", found)
-
-
-def test_collate_prompt_of_one_id_or_none(subject, draw, observe):
-    several = rows(draw, (5, 1), (4, 0), (7, 2), (1, 0), (1, 1))
-    observe("masked", subject.collate(several, 0, mask_prompt=True))
-    observe("masked and cut", subject.collate(several, 0, mask_prompt=True, max_length=2))
-    observe("the shortest that there is", subject.collate(several[-1:], 0, mask_prompt=True))
-
-
-def test_collate_empty_answer(subject, draw, observe):
-    several = rows(draw, (5, 5), (3, 3), (7, 6))
-    observe("plain", subject.collate(several, 0))
-    observe("masked", subject.collate(several, 0, mask_prompt=True))
-
-
-def test_collate_prompt_that_just_fits(subject, draw, observe):
-    several = rows(draw, (8, 4), (4, 4), (6, 3))
-    for mask_prompt in (False, True):
-        found = subject.collate(several, 0, max_length=4, mask_prompt=mask_prompt)
-        observe(f"prompt as long as max_length, mask_prompt {mask_prompt}", found)
-
-
-def test_collate_prompt_too_long(subject, draw, observe):
-    several = rows(draw, (30, 8), (5, 2), (30, 8), (11, 8), (28, 26))
-    call, mentions = subject.collate, ("4", "26", "13")
-    for mask_prompt in (False, True):
-        named = {"max_length": 13, "mask_prompt": mask_prompt}
-        observe.outcome(f"13 columns, mask_prompt {mask_prompt}", call, several, 0, mentions=mentions, **named)
-    one_more = rows(draw, (8, 2), (7, 7))
-    observe.outcome("one id more, and no answer", call, one_more, 0, max_length=6, mentions=("1", "7", "6"))
-    observe("the batch afterwards", several)
 
 
 def test_collate_device(subject, draw, observe):
@@ -318,28 +264,13 @@ def test_extract_response(subject, draw, observe):
     observe("ended at once", extract(prompt + end + answer, prompt))
 
 
-def test_extract_response_heading(subject, draw, observe):
-    extract, heading = subject.extract_response, "### Response:"
-    prompt, answer = draw.text(20), draw.word()
-    observe("written by the model", extract(f"{prompt}\n\n{heading}\n{answer}<|endoftext|>", prompt))
-    observe("on one line", extract(f"{prompt} {heading} {answer}", prompt))
-    text = f"Write {heading}\nas a heading.\n\n{heading}\n{answer}"
-    observe("part of the answer", extract(f"{prompt}\n\n{heading}\n{text}", f"{prompt}\n\n{heading}\n"))
-    observe("written first, and part of the answer", extract(f"{prompt}\n\n{heading}\n{text}", prompt))
-    observe("written twice", extract(f"{prompt}{heading}\n{heading}\n{answer}", prompt))
-
-
 def test_extract_response_prompt(subject, draw, observe):
     extract, word = subject.extract_response, draw.word()
-    prompt = f"What is <|endoftext|>? Say {word}.\n"
-    observe("end of text in the prompt", extract(f"{prompt}{word}, or an end.<|endoftext|>", prompt))
+    prompt = f"What is this? Say {word}.\n"
     observe("prompt in the answer", extract(f"{prompt}You said: {prompt}{word}", prompt))
     observe("letters of the prompt", extract("abc\ncab abd", "abc\n"))
     observe("no white space between them", extract(f"abc{word}def", "abc"))
     observe("an empty prompt", extract(word, ""))
-    observe.outcome("another text", extract, f"Something {word}", f"Nothing {word}", mentions=("prompt",))
-    observe.outcome("prompt not first", extract, f"Well: {prompt}{word}", prompt, mentions=("prompt",))
-    observe.outcome("prompt cut off", extract, prompt[:-3], prompt, mentions=("prompt",))
 
 
 def test_update_instruct_from_one_batch(subject, draw, observe):
@@ -359,13 +290,6 @@ def test_update_instruct_every_token_weighs_the_same(subject, draw, observe):
     observe("weights", weights(model))
     observe("tokens of two batches", subject.update_instruct(model, group[2:4], optimizer, 0.25, 1e6, "cpu"))
     observe("weights after two batches more", weights(model))
-
-
-def test_update_instruct_one_thing_after_the_other(subject, draw, observe):
-    model = tiny(draw)
-    subject.update_instruct(model, unequal(draw)[:3], GradientDescent(model), 0.25, 1e6, "cpu")
-    observe("what happened", model.events)
-    observe("what the model was given", model.learned_from)
 
 
 def test_update_instruct_starts_from_empty_gradients(subject, draw, observe):
@@ -403,30 +327,6 @@ def test_update_instruct_in_training_mode(subject, draw, observe):
         subject.update_instruct(model, unequal(draw)[:2], GradientDescent(model), 0.25, 1e6, "cpu")
         observe(f"modes of the forward passes, training={mode} before", model.modes)
         observe(f"weights, training={mode} before", weights(model))
-
-
-def test_update_instruct_batch_in_which_nothing_counts(subject, draw, observe):
-    for order in ((0, 1, 2), (1, 0, 2), (1, 2, 0), (0, 0, 1)):
-        model = tiny(draw)
-        optimizer = GradientDescent(model)
-        several = batch(draw, 5, 0, 0), batch(draw, 4, 2, 3), batch(draw, 3, 1)
-        group = [several[number] for number in order]
-        tokens = subject.update_instruct(model, group, optimizer, 0.25, 1e6, "cpu")
-        observe(f"tokens, order {order}", tokens)
-        observe(f"gradients at the step, order {order}", optimizer.gradients)
-        observe(f"weights, order {order}", weights(model))
-
-
-def test_update_instruct_group_in_which_nothing_counts(subject, draw, observe):
-    for size in (1, 2):
-        model = tiny(draw)
-        optimizer = GradientDescent(model)
-        for parameter in model.parameters():
-            parameter.grad = draw.normal(*parameter.shape).clone()
-        group = [batch(draw, 5, 0, 0), batch(draw, 4, 0)][:size]
-        observe(f"tokens, {size} batches", subject.update_instruct(model, group, optimizer, 0.25, 1e6, "cpu"))
-        observe(f"steps of the optimizer, {size} batches", len(optimizer.rates))
-        observe(f"weights, {size} batches", weights(model))
 
 
 class Moved(torch.Tensor):
@@ -596,6 +496,130 @@ def stopping_after(step, error):
     return on_step
 
 
+def test_train_instruct_moves_the_batches(subject, draw, observe):
+    train = subject.train_instruct
+    for eval_every in (1, 9):
+        model, trained, judged = tiny(draw), [], []
+        training, validation = marked(draw, trained, 2), marked(draw, judged, 1)
+        settings = config(subject, 1, eval_every=eval_every)
+        train(model, training, validation, GradientDescent(model), settings, torch.device("cpu", 0))
+        observe("devices asked for, training", sorted(set(trained)))
+        observe("devices asked for, validation", sorted(set(judged)))
+
+
+# The fine print.
+
+
+def test_instruction_dataset_hands_out_no_list_of_its_own(subject, draw, observe):
+    data = subject.InstructionDataset(entries(draw), Pairs())
+    for number in (0, 3, 0):
+        ids, prompt_length = data[number]
+        observe(f"item {number}", (list(ids), prompt_length))
+        ids.append(5)
+        ids[0] = 7
+
+
+def test_collate_ignores_by_place_and_not_by_value(subject, draw, observe):
+    pad = draw.whole(1, VOCABULARY)
+    several = [
+        ([4, pad, 7, pad], 2),
+        ([pad, pad, 3, pad, pad, pad, 8], 5),
+        ([2, 9, pad], 1),
+        ([pad] * 4, 2),
+        ([6, 1], 2),
+    ]
+    observe("pad ids within the text", subject.collate(several, pad))
+    observe("pad ids within the text, masked", subject.collate(several, pad, mask_prompt=True))
+    observe("pad ids within the text, cut", subject.collate(several, pad, max_length=5))
+
+
+def test_collate_prompt_of_one_id_or_none(subject, draw, observe):
+    several = rows(draw, (5, 1), (4, 0), (7, 2), (1, 0), (1, 1))
+    observe("masked", subject.collate(several, 0, mask_prompt=True))
+    observe("masked and cut", subject.collate(several, 0, mask_prompt=True, max_length=2))
+    observe("the shortest that there is", subject.collate(several[-1:], 0, mask_prompt=True))
+
+
+def test_collate_empty_answer(subject, draw, observe):
+    several = rows(draw, (5, 5), (3, 3), (7, 6))
+    observe("plain", subject.collate(several, 0))
+    observe("masked", subject.collate(several, 0, mask_prompt=True))
+
+
+def test_collate_prompt_that_just_fits(subject, draw, observe):
+    several = rows(draw, (8, 4), (4, 4), (6, 3))
+    for mask_prompt in (False, True):
+        found = subject.collate(several, 0, max_length=4, mask_prompt=mask_prompt)
+        observe(f"prompt as long as max_length, mask_prompt {mask_prompt}", found)
+
+
+def test_collate_prompt_too_long(subject, draw, observe):
+    several = rows(draw, (30, 8), (5, 2), (30, 8), (11, 8), (28, 26))
+    call, mentions = subject.collate, ("4", "26", "13")
+    for mask_prompt in (False, True):
+        named = {"max_length": 13, "mask_prompt": mask_prompt}
+        observe.outcome(f"13 columns, mask_prompt {mask_prompt}", call, several, 0, mentions=mentions, **named)
+    one_more = rows(draw, (8, 2), (7, 7))
+    observe.outcome("one id more, and no answer", call, one_more, 0, max_length=6, mentions=("1", "7", "6"))
+    observe("the batch afterwards", several)
+
+
+def test_extract_response_heading(subject, draw, observe):
+    extract, heading = subject.extract_response, "### Response:"
+    prompt, answer = draw.text(20), draw.word()
+    observe("written by the model", extract(f"{prompt}\n\n{heading}\n{answer}<|endoftext|>", prompt))
+    observe("on one line", extract(f"{prompt} {heading} {answer}", prompt))
+    text = f"Write {heading}\nas a heading.\n\n{heading}\n{answer}"
+    observe("part of the answer", extract(f"{prompt}\n\n{heading}\n{text}", f"{prompt}\n\n{heading}\n"))
+    observe("written first, and part of the answer", extract(f"{prompt}\n\n{heading}\n{text}", prompt))
+    observe("written twice", extract(f"{prompt}{heading}\n{heading}\n{answer}", prompt))
+
+
+def test_extract_response_end_of_text_in_the_prompt(subject, draw, observe):
+    extract, word = subject.extract_response, draw.word()
+    prompt = f"What is <|endoftext|>? Say {word}.\n"
+    observe("end of text in the prompt", extract(f"{prompt}{word}, or an end.<|endoftext|>", prompt))
+
+
+def test_extract_response_text_without_its_prompt(subject, draw, observe):
+    extract, word = subject.extract_response, draw.word()
+    prompt = f"What is this? Say {word}.\n"
+    observe.outcome("another text", extract, f"Something {word}", f"Nothing {word}", mentions=("prompt",))
+    observe.outcome("prompt not first", extract, f"Well: {prompt}{word}", prompt, mentions=("prompt",))
+    observe.outcome("prompt cut off", extract, prompt[:-3], prompt, mentions=("prompt",))
+
+
+def test_update_instruct_one_thing_after_the_other(subject, draw, observe):
+    model = tiny(draw)
+    subject.update_instruct(model, unequal(draw)[:3], GradientDescent(model), 0.25, 1e6, "cpu")
+    observe("what happened", model.events)
+    observe("what the model was given", model.learned_from)
+
+
+def test_update_instruct_batch_in_which_nothing_counts(subject, draw, observe):
+    for order in ((0, 1, 2), (1, 0, 2), (1, 2, 0), (0, 0, 1)):
+        model = tiny(draw)
+        optimizer = GradientDescent(model)
+        several = batch(draw, 5, 0, 0), batch(draw, 4, 2, 3), batch(draw, 3, 1)
+        group = [several[number] for number in order]
+        tokens = subject.update_instruct(model, group, optimizer, 0.25, 1e6, "cpu")
+        observe(f"tokens, order {order}", tokens)
+        observe(f"gradients at the step, order {order}", optimizer.gradients)
+        observe(f"weights, order {order}", weights(model))
+
+
+def test_update_instruct_group_in_which_nothing_counts(subject, draw, observe):
+    for size in (1, 2):
+        model = tiny(draw)
+        optimizer = GradientDescent(model)
+        for parameter in model.parameters():
+            parameter.grad = draw.normal(*parameter.shape).clone()
+        group = [batch(draw, 5, 0, 0), batch(draw, 4, 0)][:size]
+        observe(f"tokens, {size} batches", subject.update_instruct(model, group, optimizer, 0.25, 1e6, "cpu"))
+        observe(f"steps of the optimizer, {size} batches", len(optimizer.rates))
+        observe(f"weights, {size} batches", weights(model))
+
+
 def test_train_instruct_interrupted_is_as_in_one_go(subject, draw, observe):
     train = subject.train_instruct
     training, validation = shuffling_loader(draw, 6), unequal(draw)[:2]
@@ -637,14 +661,3 @@ def test_train_instruct_with_nothing_to_do(subject, draw, observe):
         returned = train(model, loader, short(draw, 1), GradientDescent(model), settings, history=history, **calls)
         observe(f"{what}: history", everything(returned))
         observe(f"{what}: what happened", [seen, model.events, model.looked_at])
-
-
-def test_train_instruct_moves_the_batches(subject, draw, observe):
-    train = subject.train_instruct
-    for eval_every in (1, 9):
-        model, trained, judged = tiny(draw), [], []
-        training, validation = marked(draw, trained, 2), marked(draw, judged, 1)
-        settings = config(subject, 1, eval_every=eval_every)
-        train(model, training, validation, GradientDescent(model), settings, torch.device("cpu", 0))
-        observe("devices asked for, training", sorted(set(trained)))
-        observe("devices asked for, validation", sorted(set(judged)))

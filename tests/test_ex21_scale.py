@@ -1,8 +1,9 @@
 """Probes of ex21: counting the work, mixed precision, several processes.
 
-No probe starts a process or opens a connection. Most play one rank of several alone (`Rank`): what the others
-would send follows from what this one sends. Where ranks have to stay in step, all of them run here, in threads that
-take turns (`play`): only one of them runs at any time, in an order that does not depend on the machine.
+The core first, then the fine print, as in the docstrings. No probe starts a process or opens a connection. Most
+play one rank of several alone (`Rank`): what the others would send follows from what this one sends. Where
+ranks have to stay in step, all of them run here, in threads that take turns (`play`): only one of them runs at
+any time, in an order that does not depend on the machine.
 """
 
 import threading
@@ -259,15 +260,6 @@ def test_mixed_precision_loss_in_other_dtypes(subject, draw, observe):
         observe(f"loss, {dtype}", loss)
 
 
-def test_mixed_precision_loss_of_a_float64_model(subject, draw, observe):
-    inputs, targets = batch(draw, 3, 7)
-    for dtype in (None, torch.float32):
-        model = tiny(draw).double()
-        observe(
-            f"loss, {dtype}", subject.mixed_precision_loss(inputs, targets, model, "cpu", dtype), tolerance=1e-12
-        )
-
-
 class Moved(torch.Tensor):
     """A tensor that writes down to which device it is moved."""
 
@@ -331,30 +323,29 @@ def test_shard_of_other_tensors(subject, draw, observe):
             observe(f"rank {rank}, {tensor.dim()} axes", subject.shard(tensor, rank, 3))
 
 
-def test_shard_refuses_what_cannot_be_shared_out(subject, draw, observe):
-    for rows, world_size in ((7, 3), (5, 2), (2, 4), (9, 6)):
-        for rank in (0, world_size - 1):
-            what = f"{rows} rows, rank {rank} of {world_size}"
-            tensor = draw.normal(rows, 12)
-            observe.outcome(what, subject.shard, tensor, rank, world_size, mentions=(str(rows), str(world_size)))
-
-
 # The same weights everywhere.
 
 
-class Counting(nn.Module):
-    """Parameters and buffers of several kinds, nested, one of them frozen and one of them shared."""
+class Nested(nn.Module):
+    """Parameters and buffers of several kinds, nested, one of them shared."""
 
     def __init__(self):
         super().__init__()
         self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 3, bias=False)
         self.inner = nn.Sequential(nn.Linear(4, 2))
-        self.inner[0].bias.requires_grad_(False)
         self.third = nn.Linear(4, 3, bias=False)
         self.third.weight = self.second.weight
         self.register_buffer("mean", torch.zeros(5))
         self.inner.register_buffer("seen", torch.tensor([3, 5]))
         self.inner.register_buffer("mask", torch.tensor([True, False]))
+
+
+class Unusual(Nested):
+    """With a frozen parameter, and a buffer that is not saved."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner[0].bias.requires_grad_(False)
         self.register_buffer("angles", torch.zeros(3, 2), persistent=False)
 
 
@@ -371,26 +362,31 @@ def test_broadcast_parameters_on_another_rank(subject, draw, observe):
         observe("require a gradient", [parameter.requires_grad for parameter in model.parameters()])
 
 
-def test_broadcast_parameters_and_buffers(subject, draw, observe):
+def on_each_rank(broadcast, draw, kind):
+    """The parameters and the buffers of a model that was different on each rank, after the broadcast."""
     found = []
 
     def program(group):
-        model = Counting()
+        model = kind()
         draw.fill(model)
         with torch.no_grad():
             for tensor in (*model.parameters(), *model.buffers()):
                 tensor.copy_(~tensor if tensor.dtype is torch.bool and group.rank else tensor + 3 * group.rank)
-        subject.broadcast_parameters(model, group)
+        broadcast(model, group)
         found.append((dict(model.named_parameters()), dict(model.named_buffers())))
 
     play(3, program)
-    for rank, (parameters, buffers) in enumerate(found):
+    return found
+
+
+def test_broadcast_parameters_and_buffers(subject, draw, observe):
+    for rank, (parameters, buffers) in enumerate(on_each_rank(subject.broadcast_parameters, draw, Nested)):
         observe(f"parameters of rank {rank}", parameters)
         observe(f"buffers of rank {rank}", buffers)
 
 
 def test_broadcast_parameters_leaves_rank_0_alone(subject, draw, observe):
-    model = Counting()
+    model = Nested()
     draw.fill(model)
     group = Rank(0, 3, factor=2.0)
     subject.broadcast_parameters(model, group)
@@ -440,42 +436,6 @@ def test_lesson_example(subject, draw, observe):
 
     play(2, program)
     observe("gradients of each rank, before and after", found)
-
-
-def test_average_gradients_where_a_rank_has_none(subject, draw, observe):
-    sent, found = draw.normal(2, 4, 3), []
-
-    def program(group):
-        model = Counting()
-        draw.fill(model)
-        if group.rank:
-            model.first.weight.grad = sent[0].clone()
-        else:
-            model.inner[0].weight.grad = sent[1, :2, :].reshape(6)[:2, None].repeat(1, 4).clone()
-        subject.average_gradients(model, group)
-        found.append(gradients(model))
-
-    play(2, program)
-    observe("gradients on each rank", found)
-
-
-def test_average_gradients_of_frozen_and_shared_parameters(subject, draw, observe):
-    model = Counting()
-    draw.fill(model)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.grad = draw.normal(*parameter.shape).clone()
-    subject.average_gradients(model, Rank(1, 2, factor=5.0))
-    observe("gradients", gradients(model))
-    observe("require a gradient", [parameter.requires_grad for parameter in model.parameters()])
-
-
-def test_average_gradients_of_another_dtype(subject, draw, observe):
-    model = nn.Linear(3, 4).double()
-    draw.fill(model)
-    model.bias.grad = draw.normal(4).double()
-    subject.average_gradients(model, Rank(0, 2, factor=3.0))
-    observe("gradients", gradients(model), tolerance=1e-12)
 
 
 # One step.
@@ -573,13 +533,6 @@ def test_update_distributed_moves_the_batches(subject, draw, observe):
     observe("devices asked for", devices(asked))
 
 
-def test_update_distributed_refuses_uneven_batches(subject, draw, observe):
-    model = tiny(draw)
-    pairs = batches(draw, (4, 5), (3, 5))
-    arguments = (model, pairs, GradientDescent(model), 0.25, 1e6, "cpu", Rank(0, 2, 3.0))
-    observe.outcome("3 rows, 2 processes", subject.update_distributed, *arguments, mentions=("3", "2"))
-
-
 # What is written down.
 
 
@@ -592,22 +545,10 @@ class Wrapped(nn.Module):
 
 
 def test_state_dict_to_save(subject, draw, observe):
-    model = Counting()
+    model = Nested()
     draw.fill(model)
     observe("of a plain model", dict(subject.state_dict_to_save(model)))
     observe("of a wrapped model", dict(subject.state_dict_to_save(Wrapped(model))))
-
-
-def test_state_dict_to_save_takes_one_prefix_away(subject, draw, observe):
-    inner = nn.ModuleDict({"module": nn.Linear(2, 3), "led": nn.Linear(3, 2), "e_module": nn.Linear(3, 4)})
-    model = nn.ModuleDict({"module_list": nn.Linear(2, 4), "head": inner})
-    draw.fill(model)
-    observe("names in the middle", dict(subject.state_dict_to_save(model)))
-    observe("wrapped", dict(subject.state_dict_to_save(Wrapped(model))))
-    observe("twice", sorted(subject.state_dict_to_save(Wrapped(Wrapped(nn.Linear(2, 3))))))
-    plain = nn.Linear(2, 3)
-    plain.load_state_dict(subject.state_dict_to_save(Wrapped(inner["module"])))
-    observe("loaded into a plain model", dict(plain.state_dict()))
 
 
 # The whole training.
@@ -688,6 +629,101 @@ def test_train_ddp_evaluates_whole_batches_in_full_precision(subject, draw, obse
         observe(f"history, rank {rank}, {dtype}", everything(history), tolerance=1e-3)
 
 
+class Stop(Exception):
+    """What an on_step raises to stop the training."""
+
+
+def test_train_ddp_moves_the_batches(subject, draw, observe):
+    train = subject.train_ddp
+    model, trained, judged = tiny(draw), ([], []), ([], [])
+    training, validation = marked(draw, trained, (2, 5), (4, 5)), marked(draw, judged, (2, 5))
+    settings = config(subject, 1, eval_every=2)
+    train(model, training, validation, GradientDescent(model), settings, Rank(1, 2, 2.0), torch.device("cpu", 0))
+    observe("devices asked for, training", devices(trained))
+    observe("devices asked for, validation", devices(judged))
+
+
+# The fine print.
+
+
+def test_mixed_precision_loss_of_a_float64_model(subject, draw, observe):
+    inputs, targets = batch(draw, 3, 7)
+    for dtype in (None, torch.float32):
+        model = tiny(draw).double()
+        observe(
+            f"loss, {dtype}", subject.mixed_precision_loss(inputs, targets, model, "cpu", dtype), tolerance=1e-12
+        )
+
+
+def test_shard_refuses_what_cannot_be_shared_out(subject, draw, observe):
+    for rows, world_size in ((7, 3), (5, 2), (2, 4), (9, 6)):
+        for rank in (0, world_size - 1):
+            what = f"{rows} rows, rank {rank} of {world_size}"
+            tensor = draw.normal(rows, 12)
+            observe.outcome(what, subject.shard, tensor, rank, world_size, mentions=(str(rows), str(world_size)))
+
+
+def test_broadcast_parameters_frozen_or_not_saved(subject, draw, observe):
+    for rank, (parameters, buffers) in enumerate(on_each_rank(subject.broadcast_parameters, draw, Unusual)):
+        observe(f"parameters of rank {rank}", parameters)
+        observe(f"buffers of rank {rank}", buffers)
+
+
+def test_average_gradients_where_a_rank_has_none(subject, draw, observe):
+    sent, found = draw.normal(2, 4, 3), []
+
+    def program(group):
+        model = Unusual()
+        draw.fill(model)
+        if group.rank:
+            model.first.weight.grad = sent[0].clone()
+        else:
+            model.inner[0].weight.grad = sent[1, :2, :].reshape(6)[:2, None].repeat(1, 4).clone()
+        subject.average_gradients(model, group)
+        found.append(gradients(model))
+
+    play(2, program)
+    observe("gradients on each rank", found)
+
+
+def test_average_gradients_of_frozen_and_shared_parameters(subject, draw, observe):
+    model = Unusual()
+    draw.fill(model)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = draw.normal(*parameter.shape).clone()
+    subject.average_gradients(model, Rank(1, 2, factor=5.0))
+    observe("gradients", gradients(model))
+    observe("require a gradient", [parameter.requires_grad for parameter in model.parameters()])
+
+
+def test_average_gradients_of_another_dtype(subject, draw, observe):
+    model = nn.Linear(3, 4).double()
+    draw.fill(model)
+    model.bias.grad = draw.normal(4).double()
+    subject.average_gradients(model, Rank(0, 2, factor=3.0))
+    observe("gradients", gradients(model), tolerance=1e-12)
+
+
+def test_update_distributed_refuses_uneven_batches(subject, draw, observe):
+    model = tiny(draw)
+    pairs = batches(draw, (4, 5), (3, 5))
+    arguments = (model, pairs, GradientDescent(model), 0.25, 1e6, "cpu", Rank(0, 2, 3.0))
+    observe.outcome("3 rows, 2 processes", subject.update_distributed, *arguments, mentions=("3", "2"))
+
+
+def test_state_dict_to_save_takes_one_prefix_away(subject, draw, observe):
+    inner = nn.ModuleDict({"module": nn.Linear(2, 3), "led": nn.Linear(3, 2), "e_module": nn.Linear(3, 4)})
+    model = nn.ModuleDict({"module_list": nn.Linear(2, 4), "head": inner})
+    draw.fill(model)
+    observe("names in the middle", dict(subject.state_dict_to_save(model)))
+    observe("wrapped", dict(subject.state_dict_to_save(Wrapped(model))))
+    observe("twice", sorted(subject.state_dict_to_save(Wrapped(Wrapped(nn.Linear(2, 3))))))
+    plain = nn.Linear(2, 3)
+    plain.load_state_dict(subject.state_dict_to_save(Wrapped(inner["module"])))
+    observe("loaded into a plain model", dict(plain.state_dict()))
+
+
 def test_train_ddp_in_the_order_of_the_lesson(subject, draw, observe):
     train = subject.train_ddp
     for rank in (0, 1):
@@ -726,10 +762,6 @@ def test_train_ddp_keeps_an_empty_sample(subject, draw, observe):
     pairs, settings = batches(draw, (2, 3)), config(subject, 2, eval_every=9)
     history = train(model, pairs, [], GradientDescent(model), settings, Rank(0, 2, 2.0), **calls)
     observe("samples", history.samples)
-
-
-class Stop(Exception):
-    """What an on_step raises to stop the training."""
 
 
 def test_train_ddp_goes_on_from_a_history(subject, draw, observe):
@@ -775,13 +807,3 @@ def test_train_ddp_with_nothing_to_do(subject, draw, observe):
         returned = train(model, loader, validation, optimizer, settings, Rank(0, 2, 2.0), history=history, **calls)
         observe(f"{what}: history", everything(returned))
         observe(f"{what}: what happened", [seen, model.events, model.looked_at, model.learned_from])
-
-
-def test_train_ddp_moves_the_batches(subject, draw, observe):
-    train = subject.train_ddp
-    model, trained, judged = tiny(draw), ([], []), ([], [])
-    training, validation = marked(draw, trained, (2, 5), (4, 5)), marked(draw, judged, (2, 5))
-    settings = config(subject, 1, eval_every=2)
-    train(model, training, validation, GradientDescent(model), settings, Rank(1, 2, 2.0), torch.device("cpu", 0))
-    observe("devices asked for, training", devices(trained))
-    observe("devices asked for, validation", devices(judged))

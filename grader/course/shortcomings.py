@@ -12,6 +12,11 @@ from grader.course.outline import parse
 
 FEWEST_MISTAKES = 12
 FEWEST_EQUIVALENTS = 3
+MOST_WORDS = 80
+LESSON_PARTS = ("You need", "IN THE BOOK", "TWO QUESTIONS", "BEFORE YOU LOOK", "Read on")
+ANSWERS = "# ANSWERS"
+# What follows the core of a docstring.
+AFTER_THE_CORE = re.compile(r"^\s*(Examples?\b|Fine print\b|Source\b)", re.MULTILINE)
 
 
 def shortcomings(exercise: Exercise) -> Iterator[str]:
@@ -20,6 +25,7 @@ def shortcomings(exercise: Exercise) -> Iterator[str]:
     yield from _unchecked(exercise)
     yield from _words(exercise)
     yield from _lesson(exercise)
+    yield from _cores(exercise)
     yield from _readme(exercise)
 
 
@@ -55,6 +61,15 @@ def _words(exercise: Exercise) -> Iterator[str]:
 
 def _lesson(exercise: Exercise) -> Iterator[str]:
     lesson = ast.get_docstring(parse(exercise.solution.text)) or ""
+    for part in LESSON_PARTS:
+        if not re.search(rf"^{part}\b", lesson, re.MULTILINE):
+            yield f"the lesson lacks its part {part!r}"
+    if ANSWERS not in exercise.solution.text.splitlines():
+        yield f"the file should end in the answers to the two questions, after the line {ANSWERS!r}"
+    if exercise.scene is None:
+        yield "it has no scene"
+    if not any(check.fine_print for check in exercise.checks):
+        yield "no probe is about the fine print: see the line that begins it in another file of probes"
     for name in dict.fromkeys(name for names in exercise.forbidden.values() for name in names):
         if name not in lesson:
             yield f"the lesson does not say that {name} is forbidden"
@@ -62,6 +77,15 @@ def _lesson(exercise: Exercise) -> Iterator[str]:
     named = re.findall(r"\bex(?:ercise )?(\d+)\b", exercise.solution.text)
     for name in sorted({f"ex{int(number):02d}" for number in named} - known):
         yield f"the lesson names {name}, and there is none"
+
+
+def _cores(exercise: Exercise) -> Iterator[str]:
+    """Docstrings of which the core is longer than anybody reads."""
+    for node in ast.walk(parse(exercise.solution.text)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            words = len(AFTER_THE_CORE.split(ast.get_docstring(node) or "", maxsplit=1)[0].split())
+            if words > MOST_WORDS:
+                yield f"the core of {node.name} has {words} words, and should have {MOST_WORDS} or fewer"
 
 
 def _readme(exercise: Exercise) -> Iterator[str]:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from grader.course.exercise import Check, Exercise
-from grader.course.shortcomings import shortcomings
+from grader.course.scene import read_scene
+from grader.course.shortcomings import LESSON_PARTS, shortcomings
+from grader.protocol.job import Source
 
 
 def said(exercise: Exercise) -> list[str]:
@@ -64,3 +66,36 @@ def test_the_readme_has_a_row_with_the_minutes(exercise: Exercise) -> None:
     assert not any("README" in line for line in said(exercise))
     readme.write_text("| `ex00_mini` | counting | 20 |\n░░ 0 of 3 done\n")
     assert "the README shows 'of 3 done', and there are 1 exercises" in said(exercise)
+
+
+def test_the_parts_of_a_lesson_are_asked_for(exercise: Exercise) -> None:
+    lacking = [line for line in said(exercise) if "lacks its part" in line]
+    assert len(lacking) == len(LESSON_PARTS)
+    lesson = "\n\n".join(f"{part}: this and that." for part in LESSON_PARTS)
+    changed = with_lesson(exercise, lesson)
+    assert not any("lacks its part" in line for line in said(changed))
+
+
+def test_answers_a_scene_and_fine_print_are_asked_for(exercise: Exercise) -> None:
+    wanted = [
+        "the file should end in the answers to the two questions, after the line '# ANSWERS'",
+        "it has no scene",
+        "no probe is about the fine print: see the line that begins it in another file of probes",
+    ]
+    assert [line for line in said(exercise) if line in wanted] == wanted
+    solution = replace(exercise.solution, text=exercise.solution.text + "\n# ANSWERS\n# 1. Yes.\n")
+    checks = (*exercise.checks, Check("test_more", "double", fine_print=True))
+    scene = read_scene(Source("scene.py", "def look(subject, draw, observe): ..."))
+    changed = replace(exercise, solution=solution, checks=checks, scene=scene)
+    assert not [line for line in said(changed) if line in wanted]
+
+
+@pytest.mark.parametrize("after", ["Example: x.", "Fine print\n        More.", "Source: the lesson."])
+def test_only_the_core_of_a_docstring_has_to_be_short(exercise: Exercise, after: str) -> None:
+    def with_docstring(words: int, rest: str) -> list[str]:
+        text = exercise.solution.text.replace("Twice x.", f"{'word ' * words}\n\n    {rest}\n    {'more ' * 90}")
+        changed = replace(exercise, solution=replace(exercise.solution, text=text))
+        return [line for line in said(changed) if line.startswith("the core of")]
+
+    assert with_docstring(80, after) == []
+    assert with_docstring(81, after) == ["the core of double has 81 words, and should have 80 or fewer"]
