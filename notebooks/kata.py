@@ -11,7 +11,8 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from scripts.parts import NAMES, load_parts  # noqa: E402
+from grader.learner.mixture import PART_NAMES  # noqa: E402
+from scripts.parts import load_parts  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -24,10 +25,10 @@ class Course:
     """
 
     def __init__(self, whose: str = "mixed") -> None:
-        self._parts = load_parts(whose, "scripts.train", *NAMES)
+        self._parts = load_parts(whose, "scripts.train", *PART_NAMES)
 
     def __getitem__(self, number: str) -> ModuleType:
-        (name,) = (name for name in NAMES if name.startswith(number))
+        (name,) = (name for name in PART_NAMES if name.startswith(number))
         return self._parts.module(name)
 
     @property

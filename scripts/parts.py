@@ -17,7 +17,7 @@ from grader.bootstrap import STATE
 from grader.course.outline import imported_names, outline
 from grader.course.stubs import optional_functions
 from grader.learner.history import Store
-from grader.learner.mixture import Mixture, mix
+from grader.learner.mixture import PART_NAMES, Mixture, mix
 from grader.learner.submission import Unreadable, read_submission
 from grader.protocol.job import Source
 from grader.text import COMMAND, PYTHON
@@ -38,31 +38,6 @@ MODULES = {
 }
 # Nobody has to wait for this one: until it is written, the reference keeps what was trained.
 STORING = "ex14_weights"
-# What each exercise is in a GPT, in a word or two.
-NAMES = {
-    "ex00_tensors": "cross-entropy",
-    "ex01_text": "text cleaning",
-    "ex02_bpe_train": "merges",
-    "ex03_bpe": "tokenizer",
-    "ex04_data": "data windows",
-    "ex05_embeddings": "embeddings",
-    "ex06_attention": "attention",
-    "ex07_multihead": "heads",
-    "ex08_block": "block",
-    "ex09_gpt": "model",
-    "ex10_generate": "generation",
-    "ex11_loss": "loss",
-    "ex12_optim": "optimizer",
-    "ex13_train": "training loop",
-    "ex14_weights": "checkpoints",
-    "ex15_classify": "classifier",
-    "ex16_instruct": "instructions",
-    "ex17_lora": "LoRA",
-    "ex18_dpo": "DPO",
-    "ex19_kv_cache": "cache",
-    "ex20_llama": "Llama",
-    "ex21_scale": "several processes",
-}
 # A package of modules from two folders stays importable to the end of the process.
 _importable = ExitStack()
 atexit.register(_importable.close)
@@ -159,9 +134,9 @@ def _passed(wanted: Sequence[str]) -> Mixture:
 
 def _told(mixture: Mixture) -> tuple[str, ...]:
     """Whose the parts are, in a line; and a line on those that have changed since they passed."""
-    parts = [name for name in mixture.sources if name in NAMES]
+    parts = [name for name in mixture.sources if name in PART_NAMES]
     left = len(parts) - len(mixture.own)
-    theirs = ", ".join(NAMES[name] for name in mixture.own if name in NAMES)
+    theirs = ", ".join(PART_NAMES[name] for name in mixture.own if name in PART_NAMES)
     if not theirs:
         lines = [f"All {left} parts are the reference's: none of your exercises has passed yet. `{COMMAND}`"]
     else:

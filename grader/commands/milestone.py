@@ -15,29 +15,15 @@ from grader.course.scene import LOOK
 from grader.errors import UsageError
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Attempt, Store
-from grader.learner.mixture import mix
+from grader.learner.mixture import PART_NAMES, mix
 from grader.protocol.job import Job, Limits
 from grader.protocol.runs import Ending
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import run
 from grader.text import PYTHON, shorten
 
-# What each exercise is in a GPT that trains and writes.
-PARTS = {
-    "ex02_bpe_train": "merges",
-    "ex03_bpe": "tokenizer",
-    "ex04_data": "data windows",
-    "ex05_embeddings": "embeddings",
-    "ex06_attention": "attention",
-    "ex07_multihead": "heads",
-    "ex08_block": "block",
-    "ex09_gpt": "model",
-    "ex10_generate": "way of choosing tokens",
-    "ex11_loss": "loss",
-    "ex12_optim": "optimizer",
-    "ex13_train": "training loop",
-    "ex14_weights": "checkpoints",
-}
+# The exercises that a GPT which trains and writes is made of.
+FIRST, LAST = "ex02", "ex15"
 # Its scene observes the text that was written under this name.
 WEIGHTS, WRITTEN = "ex14_weights", "written"
 SECONDS = 20.0
@@ -52,11 +38,11 @@ def milestone(
 
     `before` holds the last graded attempt of each exercise before these results.
     """
-    passed = [result.id for result in results if result.status is Status.PASSED and result.id in PARTS]
+    passed = [result.id for result in results if result.status is Status.PASSED and FIRST <= result.id < LAST]
     new = [name for name in passed if name not in before or not before[name].passed]
     if not new:
         return ""
-    part = PARTS[new[-1]]
+    part = PART_NAMES[new[-1]]
     verb = "is" if not part.endswith("s") or part.endswith("loss") else "are"
     train = f"{PYTHON} -m scripts.train --using mixed"
     latest = _latest_run(root)

@@ -11,6 +11,32 @@ from grader.learner.history import Attempt
 from grader.learner.submission import Unreadable, read_text
 from grader.protocol.job import Source
 
+# What each exercise is in a GPT, in a word or two.
+PART_NAMES = {
+    "ex00_tensors": "cross-entropy",
+    "ex01_text": "text cleaning",
+    "ex02_bpe_train": "merges",
+    "ex03_bpe": "tokenizer",
+    "ex04_data": "data windows",
+    "ex05_embeddings": "embeddings",
+    "ex06_attention": "attention",
+    "ex07_multihead": "heads",
+    "ex08_block": "block",
+    "ex09_gpt": "model",
+    "ex10_generate": "sampling",
+    "ex11_loss": "loss",
+    "ex12_optim": "optimizer",
+    "ex13_train": "training loop",
+    "ex14_weights": "checkpoints",
+    "ex15_classify": "classifier",
+    "ex16_instruct": "instructions",
+    "ex17_lora": "LoRA",
+    "ex18_dpo": "DPO",
+    "ex19_kv_cache": "cache",
+    "ex20_llama": "Llama",
+    "ex21_scale": "several processes",
+}
+
 
 @dataclass(frozen=True)
 class Mixture:

@@ -120,6 +120,8 @@ def test_hints_are_given_one_by_one(command: Command) -> None:
     for number, output in enumerate(outputs, 1):
         assert f"ex06_attention, causal_mask, hint {min(number, 3)} of 3" in output
     assert len(set(outputs)) == 3
+    followed_by = ("Again for the next one.", "The next one is the whole solution.", "That was the last one")
+    assert all(words in output for words, output in zip(followed_by, outputs, strict=False))
     assert "hint 1 of 3" in command("hint").stdout
 
 

@@ -16,9 +16,9 @@ from tests.scripts.conftest import SMALL, solve
 QUICK = (*SMALL, "--merges", "0", "--steps", "1", "--sample-tokens", "5", "--eval-batches", "1", "--out", "run")
 
 
-def run_script(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"scripts.{name}", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=folder,
         env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1"},
         capture_output=True,
@@ -30,30 +30,21 @@ def run_script(folder: Path, name: str, *arguments: str) -> subprocess.Completed
 
 def run_grader(folder: Path) -> str:
     """What `check ex06` says, on one line."""
-    done = subprocess.run(
-        [sys.executable, "-m", "grader", "check", "ex06"],
-        cwd=folder,
-        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    return " ".join(done.stdout.split())
+    return " ".join(run(folder, "grader", "check", "ex06").stdout.split())
 
 
 def test_what_has_passed_is_yours_and_the_rest_the_references(copy: Path) -> None:
     solve(copy, "ex00_tensors")
     bpe = solve(copy, "ex03_bpe")
     solve(copy, "ex06_attention", Status.WRONG)
-    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    done = run(copy, "scripts.train", "--using", "mixed", *QUICK)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "Yours: cross-entropy, tokenizer. The other 13 parts are the reference's.\n"
     assert "Training your GPT on story" in done.stdout
     assert "scripts.generate --using mixed --checkpoint run" in done.stdout
     bpe.write_text(bpe.read_text(encoding="utf-8").replace("def decode(", "def decoded("), encoding="utf-8")
-    written = run_script(
-        copy, "generate", "--using", "mixed", "--checkpoint", "run", "--new-tokens", "3", "--seed", "1"
+    written = run(
+        copy, "scripts.generate", "--using", "mixed", "--checkpoint", "run", "--new-tokens", "3", "--seed", "1"
     )
     assert written.returncode == 0, written.stderr
     assert "Yours: cross-entropy. The other 14 parts" in written.stderr
@@ -72,13 +63,13 @@ def test_a_learners_part_is_really_used_and_named_where_it_fails(copy: Path) -> 
     store = Store(copy / ".grader" / "progress.sqlite3")
     store.finish(store.keep("ex11_loss", broken, "graded", 17), ExerciseResult("ex11_loss", Status.PASSED, 0.1, ()))
     store.close()
-    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    done = run(copy, "scripts.train", "--using", "mixed", *QUICK)
     assert done.returncode == 1
     assert "OSError" in done.stderr and "exercises/ex11_loss.py:" in done.stderr
 
 
 def test_nothing_passed_is_said_and_trains_all_the_same(copy: Path) -> None:
-    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    done = run(copy, "scripts.train", "--using", "mixed", *QUICK)
     assert done.returncode == 0
     assert done.stderr.startswith("All 15 parts are the reference's: none of your exercises has passed yet.")
 
@@ -92,7 +83,7 @@ def test_a_modules_of_the_learners_own_comes_along(copy: Path) -> None:
     store.finish(store.keep("ex11_loss", text, "graded", 17), ExerciseResult("ex11_loss", Status.PASSED, 0.1, ()))
     store.close()
     assert "helpers" in text
-    done = run_script(copy, "train", "--using", "mixed", *QUICK)
+    done = run(copy, "scripts.train", "--using", "mixed", *QUICK)
     assert (done.returncode, done.stderr) == (0, "Yours: loss. The other 14 parts are the reference's.\n")
 
 
@@ -100,13 +91,13 @@ def test_no_script_waits_for_ex14(copy: Path) -> None:
     for path in sorted((copy / "solutions").glob("ex*.py")):
         if path.stem < "ex14":
             shutil.copy(path, copy / "exercises")
-    done = run_script(copy, "train", *QUICK)
+    done = run(copy, "scripts.train", *QUICK)
     assert (done.returncode, done.stderr) == (
         0,
         "Until ex14_weights is written, the reference keeps what was trained.\n",
     )
     assert "Training the GPT of exercises/" in done.stdout and (copy / "run" / "checkpoint.pt").exists()
-    written = run_script(copy, "generate", "--checkpoint", "run", "--new-tokens", "3")
+    written = run(copy, "scripts.generate", "--checkpoint", "run", "--new-tokens", "3")
     assert written.returncode == 0, written.stderr
 
 
@@ -115,7 +106,7 @@ def test_the_grader_lets_your_gpt_write_once_a_part_has_passed(copy: Path) -> No
         shutil.copytree(
             ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "faults", "peers")
         )
-    assert run_script(copy, "train", "--using", "mixed", *QUICK[:-2]).returncode == 0
+    assert run(copy, "scripts.train", "--using", "mixed", *QUICK[:-2]).returncode == 0
     shutil.copy(copy / "solutions" / "ex06_attention.py", copy / "exercises")
     said = run_grader(copy)
     assert "Your GPT, with your attention in it, now writes: Ruth looked at" in said
