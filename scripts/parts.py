@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 from grader.bootstrap import STATE
-from grader.course.outline import imported_names, outline
-from grader.course.stubs import optional_functions
+from grader.course.outline import imported_names
+from grader.course.stubs import unwritten
 from grader.learner.history import Store
 from grader.learner.mixture import PART_NAMES, Mixture, mix
 from grader.learner.submission import Unreadable, read_submission
@@ -108,7 +108,7 @@ def load_parts(folder: str, script: str, *also: str) -> Parts:
         raise CannotYet(f"your GPT is not complete yet. {problem}{lines}")
     if first_open(ROOT / folder, [STORING]) is None:
         return _parts(folder, folder)
-    sources = {**_sources(ROOT / folder, wanted), **_sources(ROOT / "solutions", [STORING], only=STORING)}
+    sources = _sources(ROOT / folder, wanted) | {STORING: _sources(ROOT / "solutions", [STORING])[STORING]}
     _say(f"Until {STORING} is written, the reference keeps what was trained.")
     return _parts(folder, _made_importable(sources))
 
@@ -159,10 +159,9 @@ def _made_importable(sources: dict[str, Source]) -> str:
     return MIXED
 
 
-def _sources(folder: Path, names: Sequence[str], only: str | None = None) -> dict[str, Source]:
-    """The texts of these exercises and of what they import; or `only` one of them."""
-    found = {name: source for module in names for name, source in read_submission(folder, module).sources.items()}
-    return found if only is None else {only: found[only]}
+def _sources(folder: Path, names: Sequence[str]) -> dict[str, Source]:
+    """The texts of these exercises and of what they import."""
+    return {name: source for module in names for name, source in read_submission(folder, module).sources.items()}
 
 
 def first_open(folder: Path, names: Sequence[str] = tuple(MODULES.values())) -> str | None:
@@ -178,10 +177,10 @@ def first_open(folder: Path, names: Sequence[str] = tuple(MODULES.values())) -> 
             if name not in sources:
                 return f"{name} is not done: the file is missing."
             reference = ROOT / "solutions" / f"{name}.py"
-            optional = optional_functions(reference.read_text(encoding="utf-8")) if reference.exists() else ()
-            unwritten = [stub for stub in outline(sources[name].text).stubs() if stub not in optional]
-            if unwritten:
-                return f"{name} is not done: `{unwritten[0]}` is still to be written."
+            solution = reference.read_text(encoding="utf-8") if reference.exists() else ""
+            left = unwritten(sources[name].text, solution)
+            if left:
+                return f"{name} is not done: `{left[0]}` is still to be written."
     except Unreadable as problem:
         return f"{problem.path.stem} is not done. {problem}"
     except (SyntaxError, ValueError) as error:

@@ -44,14 +44,15 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
         if strict:
             require_all(trial.result())
         kept_in = store if folder == EXERCISES else None
-        before = store.latest_graded()
+        tells = kept_in is not None and format == "text"
+        before = store.latest_graded() if tells else {}
         session = Session(course.exercises, folder, chosen_seed, launcher, kept_in)
         graded_ones = session.grade_in_order() if in_order else session.grade_all(course.exercises)
         results = heapq.merge(graded_ones, broken_results(course), key=lambda result: result.id)
         on_folder = "" if folder == EXERCISES else f" --on {relative(str(folder))}"
         replay = f"{on_folder} --seed {chosen_seed}"
         graded = show_as_they_come(results, exercises, replay) if format == "text" else list(results)
-        reached = milestone(ROOT, before, graded, store, launcher) if kept_in and format == "text" else ""
+        reached = milestone(ROOT, before, graded, store, launcher) if tells else ""
         protections = trial.result()
         report = Report(
             seed=chosen_seed,

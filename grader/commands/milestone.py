@@ -10,13 +10,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from grader.commands.show import scene_job
 from grader.course.catalogue import choose
-from grader.course.scene import LOOK
 from grader.errors import UsageError
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Attempt, Store
 from grader.learner.mixture import PART_NAMES, mix
-from grader.protocol.job import Job, Limits
+from grader.protocol.job import Limits
 from grader.protocol.runs import Ending
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import run
@@ -26,6 +26,7 @@ from grader.text import PYTHON, shorten
 FIRST, LAST = "ex02", "ex15"
 # Its scene observes the text that was written under this name.
 WEIGHTS, WRITTEN = "ex14_weights", "written"
+SEED = 17
 SECONDS = 20.0
 MEMORY = 2 * 2**30
 LONGEST = 240
@@ -68,23 +69,13 @@ def _spoken(root: Path, folder: Path, store: Store, launcher: Launcher) -> str:
     """What the GPT of that run writes; nothing where it does not get that far."""
     try:
         (exercise,) = choose(root, [WEIGHTS])
+        scene = exercise.scene
+        if scene is None:
+            return ""
+        mixture = mix(root, root / "exercises", (WEIGHTS, *scene.needs), store.latest_graded())
+        job = scene_job(exercise, scene, mixture.sources, SEED, Limits(SECONDS, memory=MEMORY), read=folder)
     except UsageError:
         return ""
-    scene = exercise.scene
-    if scene is None:
-        return ""
-    mixture = mix(root, root / "exercises", (WEIGHTS, *scene.needs), store.latest_graded())
-    job = Job(
-        WEIGHTS,
-        mixture.sources,
-        scene.source,
-        (LOOK,),
-        17,
-        Limits(SECONDS, memory=MEMORY),
-        exercise.asked,
-        given={"text": "", "story": ""},
-        folder=str(folder),
-    )
     last = run(launcher, job).checks[-1]
     written = [observation.value for observation in last.observations if observation.name == WRITTEN]
     if last.ending is not Ending.RETURNED or not written or not isinstance(written[0], str):

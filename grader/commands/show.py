@@ -8,8 +8,9 @@ from pathlib import Path
 
 from grader.course.catalogue import choose, exercise_ids
 from grader.course.exercise import Exercise
-from grader.course.outline import follow_imports, outline
+from grader.course.outline import follow_imports
 from grader.course.scene import LOOK, Scene
+from grader.course.stubs import unwritten
 from grader.errors import GraderError, UsageError
 from grader.learner.contract import check_contract
 from grader.learner.submission import Submission, Unreadable, read_submission, read_text
@@ -94,19 +95,32 @@ def _job(exercise: Exercise, scene: Scene, folder: Path, seed: int, text: str, r
     except Unreadable as problem:
         where = f"{relative(str(problem.path))}:{problem.line or 1}"
         raise UsageError(f"{where}: {problem}") from problem
+    limits = Limits(scene.seconds) if read is None else Limits(scene.seconds, memory=MEMORY_FOR_A_FOLDER)
+    return scene_job(
+        exercise, scene, _with_needs(submission, scene, folder, exercise.root), seed, limits, text, read
+    )
+
+
+def scene_job(
+    exercise: Exercise,
+    scene: Scene,
+    sources: dict[str, Source],
+    seed: int,
+    limits: Limits,
+    text: str = "",
+    read: Path | None = None,
+) -> Job:
+    """The job of looking at a scene on these modules, with all that the scene asks for. Raises `UsageError`."""
     given = {"text": text}
     if "story" in scene.takes:
-        given["story"] = (exercise.root / "data" / "story.txt").read_text(encoding="utf-8")
+        story = exercise.root / "data" / "story.txt"
+        try:
+            given["story"] = story.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{story} cannot be read: {error.strerror}.") from error
+    folder = None if read is None else str(read)
     return Job(
-        exercise.id,
-        _with_needs(submission, scene, folder, exercise.root),
-        scene.source,
-        (LOOK,),
-        seed,
-        Limits(scene.seconds) if read is None else Limits(scene.seconds, memory=MEMORY_FOR_A_FOLDER),
-        exercise.asked,
-        given=given,
-        folder=None if read is None else str(read),
+        exercise.id, sources, scene.source, (LOOK,), seed, limits, exercise.asked, given=given, folder=folder
     )
 
 
@@ -119,15 +133,15 @@ def _with_needs(submission: Submission, scene: Scene, folder: Path, root: Path) 
 
 
 def _finished(folder: Path, root: Path, name: str) -> Source | None:
-    path = folder / f"{name}.py"
+    path, reference = folder / f"{name}.py", root / "solutions" / f"{name}.py"
+    solution = reference.read_text(encoding="utf-8") if reference.exists() else ""
     try:
         text = read_text(path)
-        if not outline(text).stubs():
+        if not unwritten(text, solution):
             return Source(str(path), text)
     except (Unreadable, SyntaxError, ValueError):
         pass
-    reference = root / "solutions" / f"{name}.py"
-    return Source(str(reference), reference.read_text(encoding="utf-8")) if reference.exists() else None
+    return Source(str(reference), solution) if solution else None
 
 
 def _with_scenes(root: Path) -> Sequence[str]:

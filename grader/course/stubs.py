@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 
-from grader.course.outline import AnyFunction, body_after_docstring, is_super_init, parse
+from grader.course.outline import AnyFunction, body_after_docstring, is_super_init, outline, parse
 
 GIVEN = "# given"
 OPTIONAL = "# optional"
@@ -41,6 +41,12 @@ def optional_functions(solution: str) -> frozenset[str]:
         for node in parse(solution).body
         if isinstance(node, AnyFunction) and _ends_in(OPTIONAL, node, lines)
     )
+
+
+def unwritten(text: str, solution: str) -> list[str]:
+    """The functions that are still stubs in a learner's text and may not be left so. Raises what `outline` does."""
+    optional = optional_functions(solution)
+    return [name for name in outline(text).stubs() if name not in optional]
 
 
 def _ends_in(mark: str, node: AnyFunction, lines: list[str]) -> bool:

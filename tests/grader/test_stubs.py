@@ -9,7 +9,7 @@ import pytest
 from grader.commands.authors import drifted, write_stubs
 from grader.course import catalogue
 from grader.course.outline import outline
-from grader.course.stubs import derive_stub
+from grader.course.stubs import derive_stub, unwritten
 from grader.learner.history import Store
 from tests.mini import ID, ROOT, SOLUTION
 
@@ -117,3 +117,11 @@ def test_an_outline_knows_what_is_still_to_be_written() -> None:
     assert outline(EXPECTED).stubs() == ["double", "total", "Counter.__init__", "Counter.add"]
     assert outline(SOLUTION).stubs() == []
     assert outline(SOLUTION).functions["Counter.add"].parameters == "self, amount=1"
+
+
+def test_what_is_optional_may_be_left_unwritten() -> None:
+    stub = "raise NotImplementedError"
+    solution = "def f():\n    return 1\n\n\ndef g():  # optional\n    return 2\n"
+    assert unwritten(solution.replace("return 1", stub).replace("return 2", stub), solution) == ["f"]
+    assert unwritten(solution.replace("return 2", stub), solution) == []
+    assert unwritten(solution.replace("return 2", stub), "") == ["g"]

@@ -99,10 +99,13 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def solve(copy: Path, name: str, status: Status = Status.PASSED) -> Path:
-    """Put the solution of an exercise into the learner's folder, and its verdict into the history."""
+def solve(copy: Path, name: str, status: Status = Status.PASSED, old: str = "", new: str = "") -> Path:
+    """Put the solution of an exercise, with `new` for `old`, into the learner's folder, and its verdict into the
+    history."""
+    text = (copy / "solutions" / f"{name}.py").read_text(encoding="utf-8")
+    assert old in text
     path = copy / "exercises" / f"{name}.py"
-    shutil.copy(copy / "solutions" / f"{name}.py", path)
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
     store = Store(copy / ".grader" / "progress.sqlite3")
     attempt = store.keep(name, path.read_text(encoding="utf-8"), "graded", 17)
     store.finish(attempt, ExerciseResult(name, status, 0.1, ()))
