@@ -12,7 +12,7 @@ from typing import Protocol
 from grader.course.exercise import Check, Edit, Exercise, Mistake
 from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
-from grader.grading.restarts import run_every_check
+from grader.grading.restarts import TOTAL, Allowance, run_every_check
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 from grader.supervisor.launcher import Launcher
@@ -78,10 +78,11 @@ class Bench:
         sources: dict[str, Source],
         checks: Sequence[str] | None = None,
         cancelled: threading.Event | None = None,
+        allowance: Allowance | None = None,
     ) -> SubjectRun:
         """All checks, or these, on a learner's files. Raises `Cancelled`.
 
-        Those for which there was no time left are missing in the result.
+        Those for which there was no time left are missing in the result. Several runs may share an `allowance`.
         """
         limits = self._limits()
 
@@ -90,8 +91,12 @@ class Bench:
             return self._executor.one(job, cancelled)
 
         wanted = [check for check in self.exercise.checks if checks is None or check.name in checks]
-        runs = run_every_check(run_some, sources, wanted, limits.seconds)
-        return joined(runs, self.exercise)
+        allowance = allowance or self.allowance()
+        return joined(run_every_check(run_some, sources, wanted, limits.seconds, allowance), self.exercise)
+
+    def allowance(self) -> Allowance:
+        """The time for several runs of a learner's files that belong together."""
+        return Allowance(TOTAL * self._limits().seconds)
 
     def run_mistakes(
         self, candidates: Sequence[tuple[Mistake, ...]], checks: Sequence[str]
@@ -188,9 +193,10 @@ def joined(runs: Sequence[SubjectRun], exercise: Exercise) -> SubjectRun:
     found = {check.check: check for run in runs for check in run.checks}
     names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
     output = "".join(run.output for run in runs)
-    return SubjectRun(tuple(found[name] for name in names if name in found), output, max(run.peak for run in runs))
+    peak = max((run.peak for run in runs), default=0)
+    return SubjectRun(tuple(found[name] for name in names if name in found), output, peak)
 
 
 def seconds_of(run: SubjectRun) -> float:
-    """How long all its checks took together."""
+    """How much processor time all its checks took together."""
     return sum(check.seconds for check in run.checks)

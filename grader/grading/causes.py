@@ -15,7 +15,7 @@ from grader.course.exercise import Check
 from grader.course.outline import reach
 from grader.grading.bench import Bench
 from grader.grading.grading import Grading
-from grader.grading.restarts import Sources
+from grader.grading.restarts import Allowance, Sources
 from grader.judge.compare import departures
 from grader.judge.results import Status
 from grader.learner.submission import Submission
@@ -36,7 +36,8 @@ def find_causes(
     `doubtful` are the imported exercises of which it is not known that they are right. Raises `Cancelled`.
     """
     is_importable = grading.actual.by_name()[IMPORT_CHECK].ending is Ending.RETURNED
-    search = _Search(grading.bench, submission, tuple(doubtful), is_importable, cancelled)
+    allowance = grading.bench.allowance()
+    search = _Search(grading.bench, submission, tuple(doubtful), is_importable, cancelled, allowance)
     return search.look_at_functions(search.look_at_imports(grading))
 
 
@@ -47,6 +48,7 @@ class _Search:
     doubtful: tuple[str, ...]
     is_importable: bool
     cancelled: threading.Event
+    allowance: Allowance
 
     def look_at_imports(self, grading: Grading) -> Grading:
         """Run what fails with the reference's version of the doubtful exercises."""
@@ -89,7 +91,7 @@ class _Search:
         return groups
 
     def _run(self, sources: Sources, checks: Sequence[str]) -> SubjectRun:
-        return self.bench.run(sources, checks, self.cancelled)
+        return self.bench.run(sources, checks, self.cancelled, self.allowance)
 
     def _passing(self, run: SubjectRun, checks: Sequence[str]) -> list[str]:
         there = run.by_name()

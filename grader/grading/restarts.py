@@ -2,12 +2,15 @@
 
 What hangs is not waited for again and again: for the checks that are about something else, a stub that raises takes
 the place of the function in which it hung. Who calls it waits until that is mended; who does not is judged as ever.
+
+All seconds here are of a process's own time (grader/supervisor/clock.py): what a busy machine keeps it waiting does
+not count.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from grader.course.exercise import Check
 from grader.course.outline import outline
@@ -24,16 +27,25 @@ Run = Callable[[Sources, Sequence[Check], float], SubjectRun]
 """Runs these checks on these sources in one process, for so many seconds."""
 
 
-def run_every_check(run: Run, sources: Sources, checks: Sequence[Check], limit: float) -> list[SubjectRun]:
-    """What each process showed, until all checks are there or `TOTAL` times the limit is over."""
+@dataclass
+class Allowance:
+    """How much time all that is still to be run of a learner's file may take together."""
+
+    seconds: float
+
+
+def run_every_check(
+    run: Run, sources: Sources, checks: Sequence[Check], limit: float, allowance: Allowance
+) -> list[SubjectRun]:
+    """What each process showed, until all checks are there or the allowance is used up, which is reduced."""
     runs: list[SubjectRun] = []
     others, about_ended = list(checks), list[Check]()
     ended: set[str] = set()
-    stubbed, seconds, spent = sources, limit, 0.0
-    while others or about_ended or not runs:
-        start = time.monotonic()
+    stubbed, seconds, spent = sources, min(limit, allowance.seconds), 0.0
+    while seconds > 0 and (others or about_ended or not runs):
         runs.append(run(stubbed, others, seconds) if others or not runs else run(sources, about_ended, seconds))
-        spent += min(seconds, time.monotonic() - start)  # it got more where the machine was busy
+        spent += runs[-1].seconds
+        allowance.seconds -= runs[-1].seconds
         last = runs[-1].checks[-1]
         at = next((check for check in (*others, *about_ended) if check.name == last.check), None)
         if at is None:  # while it was imported: it would do so again
@@ -46,7 +58,7 @@ def run_every_check(run: Run, sources: Sources, checks: Sequence[Check], limit: 
         others = [check for check in left if check.function not in ended]
         about_ended = [check for check in left if check.function in ended]
         seconds = max(limit - spent, limit / LATER)
-        if spent + seconds > TOTAL * limit:
+        if seconds > allowance.seconds:
             break
     return runs
 

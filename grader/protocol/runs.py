@@ -59,7 +59,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class CheckRun:
-    """What one probe saw of one subject.
+    """What one probe saw of one subject. `seconds` is processor time, so that it says nothing of how busy the
+    machine was.
 
     `refused`: what the code under test tried to do and is not allowed to, in words: `wrote /x/y (line 12)`.
     """
@@ -77,12 +78,13 @@ class SubjectRun:
     """All probes of one exercise on one subject. Checks after one that ended the process are missing.
 
     `peak` is the most memory in bytes that the process had above what it had at first; 0 where the system does not
-    tell.
+    tell. `seconds` is how much of its own time it took, without what a busy machine kept it waiting.
     """
 
     checks: tuple[CheckRun, ...]
     output: str = ""
     peak: int = 0
+    seconds: float = 0.0
 
     def by_name(self) -> dict[str, CheckRun]:
         return {run.check: run for run in self.checks}

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
+
+from grader.supervisor.clock import Used
+
+# Linux has, for each thread, the nanoseconds on a processor and those for which it was ready and had none.
+WAITING_OF_THREAD = "schedstat"
+TELLS_OF_WAITING = Path("/proc/self", WAITING_OF_THREAD).exists()
 
 
 class ProcessTree:
@@ -15,6 +23,8 @@ class ProcessTree:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._seen: dict[int, psutil.Process] = {}
+        self._threads: dict[str, tuple[float, float]] = {}
+        self._cpu = self._kept_waiting = 0.0
         self.look()
         self.memory_at_first = self._resident()
 
@@ -36,15 +46,17 @@ class ProcessTree:
         """Bytes in use above what the process had when it was first seen."""
         return self._resident() - self.memory_at_first
 
-    @property
-    def cpu_seconds(self) -> float:
-        """Processor time that what runs now has taken so far."""
-        total = 0.0
-        for process in list(self._seen.values()):
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
+    def used(self) -> Used:
+        """Time on processors, and time spent waiting for one. Between two calls of this the thread counts that
+        waited longest."""
+        if not TELLS_OF_WAITING:
+            return Used(self._cpu_seconds(), None)
+        threads = dict(thread for pid in self._seen for thread in _threads_of(pid))
+        since_then = [(now, self._threads.get(name, (0.0, 0.0))) for name, now in threads.items()]
+        self._cpu += sum(now[0] - before[0] for now, before in since_then)
+        self._kept_waiting += max((now[1] - before[1] for now, before in since_then), default=0.0)
+        self._threads = threads
+        return Used(self._cpu, self._kept_waiting)
 
     @property
     def written(self) -> int:
@@ -65,6 +77,14 @@ class ProcessTree:
             self._seen[self._pid].resume()
         return True
 
+    @property
+    def is_gone(self) -> bool:
+        """Has the process itself ended, whether or not anybody has been told?"""
+        try:
+            return psutil.Process(self._pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
     def kill(self) -> None:
         """End the process, its group, and whatever it started."""
         self.look()
@@ -75,9 +95,26 @@ class ProcessTree:
             with suppress(psutil.Error):
                 process.kill()
 
+    def _cpu_seconds(self) -> float:
+        total = 0.0
+        for process in list(self._seen.values()):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
     def _resident(self) -> int:
         total = 0
         for process in list(self._seen.values()):
             with suppress(psutil.Error):
                 total += process.memory_info().rss
         return total
+
+
+def _threads_of(pid: int) -> Iterator[tuple[str, tuple[float, float]]]:
+    """The threads of a process, each with its seconds on a processor and those spent waiting for one."""
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                ran, waited, _ = (thread / WAITING_OF_THREAD).read_text().split()
+                yield thread.name, (int(ran) / 1e9, int(waited) / 1e9)

@@ -19,25 +19,26 @@ from grader.protocol import frames
 from grader.protocol.job import Job, Work
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.scratch import TRACE_FILE, remove_tree
+from grader.supervisor.clock import Clock
 from grader.supervisor.launcher import Child, Launcher
-from grader.supervisor.limits import Clock, over_limit
+from grader.supervisor.limits import over_limit
 
 POLL_SECONDS = 0.05
 KEPT_OUTPUT = 8192
 KEPT_TRACE = 2**16
 KEPT_PLACES = 40
 TRACE_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
-# How long to read on after a process ended. Its pipes close with it, so this is only ever waited out when
-# something it started holds them open; a busy machine must not cut off what is already in them.
+# How long to wait for more after a process ended, before it is ended with all that it started.
 LAST_WORDS_SECONDS = 3.0
-# How long a process that closed its channel may take to end before it is said that it did not.
+# How long to read on after that. The pipes close with whoever holds them, so this is only ever waited out when one
+# got away; a busy machine must not cut off what is already in them.
+READING_SECONDS = 10.0
+# How long a process that closed its channel may take to end before it is said that it did not: of its own time.
 ENDING_SECONDS = 3.0
-# How long a process whose time is up may take to write down where it is.
+# How long a process whose time is up may take to write down where it is: of its own time.
 TRACE_SECONDS = 1.5
-
-
-# How a process ends because it was ended from here.
-BY_US = (Ending.TIMEOUT, Ending.LIMIT)
+# How long it may take until one that is gone is reported.
+REAPING_SECONDS = 30.0
 
 
 class Cancelled(Exception):
@@ -49,6 +50,15 @@ class _Closed:
     """The channel closed; `reason` says why when it did not close cleanly."""
 
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Why nothing more is waited for. What the process had sent by then counts, if it `is_to_be_read`."""
+
+    ending: Ending
+    reason: str
+    is_to_be_read: bool = True
 
 
 class _Output:
@@ -113,6 +123,7 @@ class _Watch:
         self.trace = trace
         self.cancelled = cancelled
         self.tree = ProcessTree(child.pid)
+        self.clock: Clock  # of the job that is running
         self.output = _Output()
         self.events: queue.Queue[CheckRun | _Closed] = queue.Queue()
         allowed = sum(job.limits.results for job in jobs)
@@ -124,35 +135,36 @@ class _Watch:
     def to_its_end(self) -> list[SubjectRun]:
         for reader in self.readers:
             reader.start()
-        finished: list[list[CheckRun]] = []
+        finished: list[tuple[list[CheckRun], float]] = []
         try:
             for job in self.jobs:
                 runs: list[CheckRun] = []
-                finished.append(runs)
-                broken = self._collect(job, runs)
-                if broken:
-                    ending, reason = broken
-                    where = self._where(job, ending)
+                stop = self._collect(job, runs)
+                if stop:
+                    where = self._where(job, stop.ending)
                     self._end()
-                    if not (ending in BY_US and self._catch_up(job, runs)):
-                        failure = Failure((ending.value,), reason, where)
-                        runs.append(CheckRun(_expected(job)[len(runs)], ending, (), failure))
+                    if not (stop.is_to_be_read and self._catch_up(job, runs)):
+                        failure = Failure((stop.ending.value,), stop.reason, where)
+                        runs.append(CheckRun(_expected(job)[len(runs)], stop.ending, (), failure))
+                finished.append((runs, self.clock.own))
+                if stop:
                     break
         finally:
             self._end()
         peak = max(0, self.child.peak - self.tree.memory_at_first)
-        return [SubjectRun(tuple(runs), self.output.text(), peak) for runs in finished]
+        return [SubjectRun(tuple(runs), self.output.text(), peak, seconds) for runs, seconds in finished]
 
     def _end(self) -> None:
         self.tree.kill()
-        self.child.ended.wait(LAST_WORDS_SECONDS)
+        give_up = time.monotonic() + READING_SECONDS
+        self.child.ended.wait(READING_SECONDS)
         for reader in self.readers:
-            reader.join(LAST_WORDS_SECONDS)
+            reader.join(max(0.0, give_up - time.monotonic()))
 
     def _catch_up(self, job: Job, runs: list[CheckRun]) -> bool:
-        """Append what had been sent before a limit fell and was not yet read; was the job over by then?
+        """Append what had been sent before the process was ended and was not yet read; was the job over by then?
 
-        On a busy machine the process may be several checks further than what has been read of it.
+        On a busy machine it may be several checks further than what has been read of it.
         """
         expected = _expected(job)
         with suppress(queue.Empty):
@@ -163,40 +175,61 @@ class _Watch:
                 runs.append(event)
         return _is_over(runs, expected)
 
-    def _collect(self, job: Job, runs: list[CheckRun]) -> tuple[Ending, str] | None:
+    def _collect(self, job: Job, runs: list[CheckRun]) -> _Stop | None:
         """Append to `runs` until all are there, or until the process ended or was over a limit: how, and why."""
         expected = _expected(job)
-        clock = Clock(job.limits.seconds, time.monotonic(), self.tree.cpu_seconds)
+        self.clock = self._new_clock(job.limits.seconds)
         last_words: float | None = None
         while True:
             event = self._next_event()
-            now = time.monotonic()
-            clock.tick(now)
             if event is None:
                 if self.cancelled.is_set():
                     raise Cancelled
-                self.tree.look()
-                if clock.is_over(now, lambda: self.tree.cpu_seconds):
-                    return Ending.TIMEOUT, f"not done after {now - clock.start:.1f} s"
+                self._look()
+                if self.clock.is_over:
+                    return _Stop(Ending.TIMEOUT, f"not done after {self.clock.on_the_wall:.1f} s")
                 what = over_limit(job.limits, self.tree, self.output.size, self.scratch, len(self.jobs))
                 if what:
-                    return Ending.LIMIT, what
+                    return _Stop(Ending.LIMIT, what)
                 if self.child.ended.is_set():
+                    now = time.monotonic()
                     last_words = last_words or now + LAST_WORDS_SECONDS
                     if now > last_words:
                         return how_it_ended(self.child.exit_code)
                 continue
             if isinstance(event, _Closed):
                 if event.reason:
-                    return Ending.CRASHED, event.reason
-                if not self.child.ended.wait(ENDING_SECONDS):
-                    return Ending.CRASHED, "it closed the pipe on which its results travel"
-                return how_it_ended(self.child.exit_code)
+                    return _Stop(Ending.CRASHED, event.reason, is_to_be_read=False)
+                return self._how_it_ended()
             if event.check != expected[len(runs)]:
-                return Ending.CRASHED, "the process sent a result that is not the next check's"
+                what = "the process sent a result that is not the next check's"
+                return _Stop(Ending.CRASHED, what, is_to_be_read=False)
             runs.append(event)
             if _is_over(runs, expected):
+                self._look()
                 return None
+
+    def _new_clock(self, seconds: float) -> Clock:
+        return Clock(seconds, time.monotonic(), self.tree.used())
+
+    def _look(self) -> None:
+        self.tree.look()
+        self.clock.look(time.monotonic(), self.tree.used())
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Does the process end before this much of its own time is over?"""
+        clock = self._new_clock(seconds)
+        while not self.child.ended.wait(POLL_SECONDS):
+            clock.look(time.monotonic(), self.tree.used())
+            if clock.is_over:
+                return False
+        return True
+
+    def _how_it_ended(self) -> _Stop:
+        """How a process ended that has closed its channel, if it did."""
+        if self._ends_within(ENDING_SECONDS) or (self.tree.is_gone and self.child.ended.wait(REAPING_SECONDS)):
+            return how_it_ended(self.child.exit_code)
+        return _Stop(Ending.CRASHED, "it closed the pipe on which its results travel")
 
     def _next_event(self) -> CheckRun | _Closed | None:
         with suppress(queue.Empty):
@@ -206,7 +239,7 @@ class _Watch:
     def _where(self, job: Job, ending: Ending) -> tuple[Place, ...]:
         """The lines that the process was on when it ended, or was about to be ended, where it has told."""
         if ending is Ending.TIMEOUT and self.tree.call_time():
-            self.child.ended.wait(TRACE_SECONDS)
+            self._ends_within(TRACE_SECONDS)
         return _places(self.trace, job)
 
 
@@ -222,18 +255,18 @@ def _is_over(runs: Sequence[CheckRun], expected: Sequence[str]) -> bool:
     return failed_import or runs[-1].ending is Ending.LIMIT or len(runs) == len(expected)
 
 
-def how_it_ended(exit_code: int | None) -> tuple[Ending, str]:
+def how_it_ended(exit_code: int | None) -> _Stop:
     """A process end in words: the signal by name, or the exit code."""
     if exit_code is None:
-        return Ending.CRASHED, "the process ended"
+        return _Stop(Ending.CRASHED, "the process ended")
     if exit_code >= 0:
-        return Ending.CRASHED, f"the process ended itself with exit code {exit_code}"
+        return _Stop(Ending.CRASHED, f"the process ended itself with exit code {exit_code}")
     name = str(-exit_code)
     with suppress(ValueError):
         name = signal.Signals(-exit_code).name
     if name == "SIGXCPU":
-        return Ending.TIMEOUT, "it used up its processor time"
-    return Ending.CRASHED, f"the process was ended by signal {name}"
+        return _Stop(Ending.TIMEOUT, "it used up its processor time")
+    return _Stop(Ending.CRASHED, f"the process was ended by signal {name}")
 
 
 def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed: int) -> None:

@@ -1,0 +1,124 @@
+"""What a process had sent counts, however late the supervisor comes to read it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from grader.course.exercise import Exercise
+from grader.course.variants import variant_sources
+from grader.grading.bench import job_for
+from grader.protocol.job import Job, Limits, Source
+from grader.protocol.runs import Ending
+from grader.supervisor import watch
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.protections import try_all
+from grader.supervisor.tree import ProcessTree
+from tests.mini import ROOT, SOLUTION, with_body
+
+
+@pytest.fixture
+def starved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that reads nothing of what a process sends until that is ended."""
+    ended: dict[int, threading.Event] = {}
+    real_read, real_kill, real_watch = watch._read_frames, ProcessTree.kill, watch._Watch.__init__
+
+    def init(self: Any, child: Any, *rest: Any) -> None:
+        ended[child.channel] = threading.Event()
+        real_watch(self, child, *rest)
+        self.tree.killed = ended[child.channel]
+
+    def kill(tree: Any) -> None:
+        real_kill(tree)
+        if hasattr(tree, "killed"):
+            tree.killed.set()
+
+    def read(channel: int, *rest: Any) -> None:
+        ended[channel].wait(60)
+        real_read(channel, *rest)
+
+    monkeypatch.setattr(watch._Watch, "__init__", init)
+    monkeypatch.setattr(ProcessTree, "kill", kill)
+    monkeypatch.setattr(watch, "_read_frames", read)
+
+
+def job(exercise: Exercise, solution: str, limits: Limits) -> Job:
+    sources = {**variant_sources(exercise), exercise.id: Source("exercise.py", solution)}
+    return job_for(exercise, sources, 17, limits)
+
+
+def endings(run: watch.SubjectRun) -> dict[str, Ending]:
+    return {check.check: check.ending for check in run.checks}
+
+
+MANY_FILES = (
+    "for n in range(40): open(f'f{n}', 'w').close()\n    import time; time.sleep(60)\n    return x.sum(dim=-1)"
+)
+
+
+@pytest.mark.usefixtures("starved")
+@pytest.mark.parametrize(
+    ("body", "limits", "ending"),
+    [
+        (MANY_FILES, Limits(60.0, files=20), Ending.LIMIT),
+        ("while True: pass", Limits(1.0), Ending.TIMEOUT),
+        ("import os; os._exit(7)", Limits(60.0), Ending.CRASHED),
+    ],
+)
+def test_what_ends_a_process_is_laid_to_the_check_in_which_it_did(
+    body: str, limits: Limits, ending: Ending, exercise: Exercise, subject_processes: Launcher
+) -> None:
+    solution = SOLUTION.replace("return x.sum(dim=-1)", body)
+    seen = watch.run(subject_processes, job(exercise, solution, limits))
+    assert endings(seen) == {"import": Ending.RETURNED, "test_double": Ending.RETURNED, "test_total": ending}
+
+
+@pytest.mark.usefixtures("starved")
+def test_what_was_done_in_time_is_no_timeout(exercise: Exercise, subject_processes: Launcher) -> None:
+    """The limit is long over when the results are read, and they were there all along."""
+    seen = watch.run(subject_processes, job(exercise, SOLUTION, Limits(0.5)))
+    assert set(endings(seen).values()) == {Ending.RETURNED}
+    assert len(seen.checks) == 1 + len(exercise.checks)
+
+
+@pytest.mark.usefixtures("starved")
+def test_protections_do_not_flicker(subject_processes: Launcher) -> None:
+    tried = try_all(subject_processes, ROOT, ROOT / "solutions" / "ex06_attention.py")
+    monitored = {protection.name: protection.detail for protection in tried}
+    assert not any("could not be tried" in detail or "not tried" in detail for detail in monitored.values())
+
+
+def test_a_result_out_of_order_is_not_made_good_by_what_follows(
+    exercise: Exercise, subject_processes: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a frame that is not the next check's nothing counts any more, whatever it is."""
+    real = watch._read_frames
+
+    def read(channel: int, events: Any, allowed: int) -> None:
+        class Swapped:
+            held: Any = None
+
+            def put(self, event: Any) -> None:
+                if getattr(event, "check", "") == "test_double":
+                    self.held = event
+                    return
+                events.put(event)
+                if self.held and getattr(event, "check", "") == "test_total":
+                    events.put(self.held)
+                    self.held = None
+
+        real(channel, Swapped(), allowed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(watch, "_read_frames", read)
+    seen = watch.run(subject_processes, job(exercise, SOLUTION, Limits(30.0)))
+    assert endings(seen) == {"import": Ending.RETURNED, "test_double": Ending.CRASHED}
+
+
+def test_the_seconds_of_a_run_are_those_it_computed(exercise: Exercise, subject_processes: Launcher) -> None:
+    body = "from time import process_time\n    while process_time() < 0.8: pass\n    return x * 2"
+    seen = watch.run(subject_processes, job(exercise, with_body(body), Limits(30.0)))
+    assert set(endings(seen).values()) == {Ending.RETURNED}
+    assert seen.seconds > 0.5
+    assert seen.by_name()["test_double"].seconds >= 0.6
