@@ -3,7 +3,7 @@
 import os
 import sys
 
-INTERRUPTED = 130  # what shells, and typer, make of Ctrl-C
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 def main() -> int:
@@ -11,15 +11,16 @@ def main() -> int:
         print("GPT Kata needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".", file=sys.stderr)
         return 3
     try:
-        import signal  # whatever takes time to import is imported where Ctrl-C is answered
+        from grader import stopping  # whatever takes time to import is imported where Ctrl-C is answered
 
+        stopping.answer_signals()
         from grader import bootstrap
 
         bootstrap.ensure(sys.argv[1:])
         from grader import cli
 
         code = cli.run(sys.argv[1:])
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done: there is nothing left to stop
+        stopping.ignore_signals()  # it is done: there is nothing left to stop
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
@@ -28,6 +29,9 @@ def main() -> int:
         try:
             print("grader: stopped. Nothing is lost.", file=sys.stderr, flush=True)
             sys.stdout.flush()
+            from grader import stopping  # it may have come before this was imported
+
+            code = stopping.exit_code()
         finally:
             os._exit(code)
     return code

@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from grader.bootstrap import EXERCISES, ROOT
@@ -20,6 +21,7 @@ from grader.judge.results import ExerciseResult, Report, Status
 from grader.learner.history import Store
 from grader.report import json, junit
 from grader.report.console import Page, relative, show_result, show_summary
+from grader.stopping import undisturbed
 from grader.supervisor.protections import Protection, as_line, require_all
 from grader.text import COMMAND, printable
 
@@ -27,52 +29,69 @@ from grader.text import COMMAND, printable
 def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict: bool, in_order: bool) -> int:
     """Grade the named exercises, or all; `in_order` up to the first that is not done. Returns the exit code.
 
-    `format` is text, json or junit.
+    `format` is text, json or junit. The latter two are one document, also of a run that is stopped.
 
     Raises `UsageError` for a folder or a name that is none, `GraderError` where `strict` wants more protection.
     """
     folder = on.resolve()
-    check_folder(folder)
+    check_folder(folder, format)
     ids = exercise_ids(ROOT)
     wanted = find(ids, names) if names else list(ids)
     chosen_seed = drawn(seed)
+    report = Report(chosen_seed, str(folder), {}, (), len(wanted))
     if format == "text":
         print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
-    with opened_launcher(chosen_seed) as launcher, opened_store() as store, tried_protections(launcher) as trial:
-        course = load_readable(ROOT, wanted)
-        exercises = {exercise.id: exercise for exercise in course.exercises}
-        if strict:
-            require_all(trial.result())
-        kept_in = store if folder == EXERCISES else None
-        tells = kept_in is not None and format == "text"
-        before = store.latest_graded() if tells else {}
-        session = Session(course.exercises, folder, chosen_seed, launcher, kept_in)
-        graded_ones = session.grade_in_order() if in_order else session.grade_all(course.exercises)
-        results = heapq.merge(graded_ones, broken_results(course), key=lambda result: result.id)
-        on_folder = "" if folder == EXERCISES else f" --on {relative(str(folder))}"
-        replay = f"{on_folder} --seed {chosen_seed}"
-        graded = show_as_they_come(results, exercises, replay) if format == "text" else list(results)
-        reached = milestone(ROOT, before, graded, store, launcher) if tells else ""
-        protections = trial.result()
-        report = Report(
-            seed=chosen_seed,
-            folder=str(folder),
-            protections={protection.name: protection.value for protection in protections},
-            exercises=tuple(graded),
-            total=len(ids),
-            notices=tuple(notices(kept_in, protections)),
-        )
-    if format == "json":
-        sys.stdout.write(json.render(report))
-    elif format == "junit":
-        sys.stdout.write(junit.render(report))
-    else:
+    try:
+        with (
+            opened_launcher(chosen_seed) as launcher,
+            opened_store() as store,
+            tried_protections(launcher) as trial,
+        ):
+            course = load_readable(ROOT, wanted)
+            exercises = {exercise.id: exercise for exercise in course.exercises}
+            if strict:
+                require_all(trial.result())
+            kept_in = store if folder == EXERCISES else None
+            tells = kept_in is not None and format == "text"
+            before = store.latest_graded() if tells else {}
+            session = Session(course.exercises, folder, chosen_seed, launcher, kept_in)
+            graded_ones = session.grade_in_order() if in_order else session.grade_all(course.exercises)
+            results = heapq.merge(graded_ones, broken_results(course), key=lambda result: result.id)
+            on_folder = "" if folder == EXERCISES else f" --on {relative(str(folder))}"
+            replay = f"{on_folder} --seed {chosen_seed}"
+            try:
+                graded = show_as_they_come(results, exercises, replay) if format == "text" else list(results)
+            except KeyboardInterrupt:  # soon what runs is ended, and looks as if it had crashed
+                report = replace(report, exercises=session.results_so_far())
+                raise
+            reached = milestone(ROOT, before, graded, store, launcher) if tells else ""
+            protections = trial.result()
+            report = replace(
+                report,
+                exercises=tuple(graded),
+                protections={protection.name: protection.value for protection in protections},
+                notices=tuple(notices(kept_in, protections)),
+            )
+    except KeyboardInterrupt:
+        write(replace(report, stopped=True), format)
+        raise
+    if format == "text":
         page = Page()
-        show_summary(page, report, exercises, folder, on_folder, in_order)
+        show_summary(page, report, exercises, folder, on_folder, whole=in_order or not names)
         if reached:
             page.line()
             page.line(reached, "green")
+    write(report, format)
     return exit_code(report)
+
+
+def write(report: Report, format: str) -> None:
+    """Write the document of a format for programs, undisturbed: one half of it would be of no use to them."""
+    render = {"json": json.render, "junit": junit.render}.get(format)
+    if render:
+        with undisturbed():
+            sys.stdout.write(render(report))
+            sys.stdout.flush()
 
 
 def broken_results(course: Course) -> list[ExerciseResult]:
@@ -100,11 +119,15 @@ def exit_code(report: Report) -> int:
     return 0 if statuses == {Status.PASSED} else 1
 
 
-def check_folder(folder: Path) -> None:
-    """Raises `UsageError` unless the folder holds exercise files."""
+def check_folder(folder: Path, format: str) -> None:
+    """Raises `UsageError` for what is no folder.
+
+    One without any exercise is a slip where a person reads the answer. To a program it is a learner who handed in
+    nothing, and gets a verdict as any other.
+    """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
-    if not any(folder.glob("ex[0-9][0-9]_*.py")):
+    if format == "text" and not any(folder.glob("ex[0-9][0-9]_*.py")):
         raise UsageError(f"The folder {folder} holds no exercise (no file named like ex00_….py).")
 
 

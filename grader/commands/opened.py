@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from grader.bootstrap import ROOT, STATE
 from grader.learner.history import Store
 from grader.report.console import Page
+from grader.stopping import undisturbed
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.protections import Protection, try_all
 from grader.supervisor.start import start_launcher
@@ -40,9 +40,8 @@ def opened_launcher(seed: int) -> Iterator[Launcher]:
     try:
         yield started
     finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it behind
-        started.close()
-        signal.signal(signal.SIGINT, before)
+        with undisturbed():  # a second Ctrl-C must not leave half of it behind
+            started.close()
 
 
 @contextmanager

@@ -83,6 +83,10 @@ class Session:
         self._results[exercise.id] = result
         return result
 
+    def results_so_far(self) -> tuple[ExerciseResult, ...]:
+        """What has been graded by now, in the order of the exercises."""
+        return tuple(self._results[exercise.id] for exercise in self.exercises if exercise.id in self._results)
+
     def _unreadable(self, exercise: Exercise, problem: Unreadable) -> ExerciseResult:
         place = Place(str(problem.path), problem.line or 1)
         status = Status.UNREADABLE if problem.path.stem == exercise.id else Status.BLOCKED

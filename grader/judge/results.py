@@ -108,7 +108,10 @@ class ExerciseResult:
 
 @dataclass(frozen=True)
 class Report:
-    """One run of the grader: what every renderer receives. `total` counts the exercises that exist."""
+    """One run of the grader: what every renderer receives.
+
+    `total` counts the exercises that were asked for. If it was `stopped`, what was not graded by then is missing.
+    """
 
     seed: int
     folder: str
@@ -116,6 +119,7 @@ class Report:
     exercises: tuple[ExerciseResult, ...]
     total: int
     notices: tuple[str, ...] = ()
+    stopped: bool = False
 
     @property
     def passed(self) -> int:

@@ -17,6 +17,7 @@ from grader.text import COMMAND, PYTHON, encodable, printable, shorten
 
 MARKS = {Status.PASSED: ("✓", "green"), Status.UNFINISHED: ("·", "yellow"), Status.BLOCKED: ("·", "yellow")}
 WRONG_MARK = ("✗", "red")
+PRINTED = "Your code printed:"
 PRINTED_LINES = 8
 # In fewer columns than this nothing can be read; and some terminals say that they have none.
 NARROWEST = 20
@@ -85,9 +86,13 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, o
         page.line(f"replay  {COMMAND} check {result.id[:4]}{options}", "dim", 2)
     _show_refused(page, result)
     if result.output.strip():
+        lines = result.output.strip().splitlines()
+        said = (
+            f"Your code printed {len(lines):,} lines, the last of them:" if len(lines) > PRINTED_LINES else PRINTED
+        )
         page.line()
-        page.line("Your code printed:", "dim", 2)
-        for line in result.output.strip().splitlines()[-PRINTED_LINES:]:
+        page.line(said, "dim", 2)
+        for line in lines[-PRINTED_LINES:]:
             page.line(shorten(line, page.console.width - 4), "dim", 4)
 
 
@@ -176,14 +181,15 @@ def show_progress(page: Page, passed: int, total: int) -> None:
 
 
 def show_summary(
-    page: Page, report: Report, exercises: dict[str, Exercise], folder: Path, options: str, in_order: bool
+    page: Page, report: Report, exercises: dict[str, Exercise], folder: Path, options: str, whole: bool
 ) -> None:
-    """How far one is, and what to do next. In order, what was not graded is known not to be done.
+    """How far one is, and what to do next. `whole`: it is about the whole course; what was not graded, because it
+    went in order, is known not to be done.
 
     `options` are those with which a hint is about this folder.
     """
     page.line()
-    if len(report.exercises) == report.total or in_order:
+    if whole:
         show_progress(page, report.passed, report.total)
     else:
         page.line(f"{report.passed} of {len(report.exercises)} passed", "bold")
@@ -193,7 +199,7 @@ def show_summary(
         page.line(f"See what your code does: {COMMAND} show {with_scene[-1][:4]}{options}")
     open_result = next((r for r in report.exercises if r.status is not Status.PASSED), None)
     if open_result is None:
-        if report.passed == report.total:
+        if whole:
             page.line(f"Everything here is done. Let your GPT learn: {PYTHON} -m scripts.train", "green")
     else:
         exercise = exercises.get(open_result.id)

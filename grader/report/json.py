@@ -18,6 +18,7 @@ def render(report: Report) -> str:
 def document(report: Report) -> dict[str, Any]:
     return {
         "version": VERSION,
+        "stopped": report.stopped,
         "seed": report.seed,
         "folder": report.folder,
         "protections": report.protections,

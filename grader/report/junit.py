@@ -18,7 +18,8 @@ def render(report: Report) -> str:
 
     Plain ASCII: redirected on a console of another encoding, the bytes still are what the first line says.
     """
-    root = ElementTree.Element("testsuites", name="gpt-kata", tests=str(sum(map(_cases, report.exercises))))
+    name = "gpt-kata, stopped before its end" if report.stopped else "gpt-kata"
+    root = ElementTree.Element("testsuites", name=name, tests=str(sum(map(_cases, report.exercises))))
     for result in report.exercises:
         statuses = [check.status for check in result.checks if not is_done(check)]
         if not result.checks and result.status is not Status.PASSED:
