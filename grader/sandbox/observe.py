@@ -15,6 +15,7 @@ from grader.protocol.values import (
     ITEM_SIZES,
     MAX_DEPTH,
     MAX_HEADER,
+    MAX_MESSAGE,
     MAX_TENSORS,
     MAX_VALUES,
     Array,
@@ -24,6 +25,8 @@ from grader.protocol.values import (
     too_large,
 )
 from grader.sandbox.forbid import ForbiddenCall
+
+CUT = "… (cut)"
 
 
 class Observe:
@@ -57,13 +60,27 @@ class Observe:
         except (NotImplementedError, ForbiddenCall):
             raise
         except Exception as error:
-            value = Raised(error_types(error), str(error), mentions)
+            value = Raised(error_types(error), message_of(error), mentions)
         self.recorded.append(Observation(name, value))
 
 
 def error_types(error: BaseException) -> tuple[str, ...]:
-    """Class names of an exception, the most specific first, without `BaseException` and `object`."""
-    return tuple(kind.__name__ for kind in type(error).__mro__ if kind not in (BaseException, object))
+    """Class names of an exception, the most specific first, without `BaseException` and `object`.
+
+    Read past whatever a class of the code under test, or the class of that class, says of itself.
+    """
+    kinds = type.__dict__["__mro__"].__get__(type(error))
+    names = (type.__dict__["__name__"].__get__(kind) for kind in kinds if kind not in (BaseException, object))
+    return tuple(str.__str__(name) for name in names)
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says; what is too long is cut, and says so."""
+    try:
+        message = str.__str__(str(error))
+    except BaseException as broken:
+        return f"(what it says could not be read: {', '.join(error_types(broken)[:1])})"
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - len(CUT)] + CUT
 
 
 def freeze(value: object, depth: int = 0) -> Value:

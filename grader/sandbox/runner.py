@@ -8,14 +8,17 @@ import importlib
 import inspect
 import os
 import random
+import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time  # bound here: code under test may put something else into `time`
 from types import ModuleType
+from typing import Any, cast
 
 import torch
 
@@ -24,7 +27,7 @@ from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observ
 from grader.sandbox.draw import Draw, derive
 from grader.sandbox.forbid import ForbiddenCall, forbidding, kept_in_sight, packages_refused
 from grader.sandbox.loading import importable, run_source
-from grader.sandbox.observe import Observe, error_types
+from grader.sandbox.observe import Observe, error_types, message_of
 
 # torch raises a RuntimeError with these words where Python would raise a MemoryError.
 ALLOCATION_FAILED = "can't allocate memory"
@@ -94,24 +97,45 @@ def run_check(
     return CheckRun(probe.__name__, ending, observations, failure, seconds)
 
 
+def _set_filters(filters: tuple[Any, ...]) -> None:
+    warnings.resetwarnings()
+    cast(list[Any], warnings.filters).extend(filters)
+
+
+# How to read and to set what Python and torch have once for a whole process. Another check that has to do with what
+# one check chose would go wrong, or another bit would come out.
+SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (lambda: tuple(warnings.filters), _set_filters),
+)
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a process has once and code under test may change: put back before the next check stumbles over it."""
 
     folder: Path
     environment: dict[str, str]
+    settings: tuple[Any, ...]
 
     @staticmethod
     def now() -> Surroundings:
-        return Surroundings(Path.cwd(), dict(os.environ))
+        return Surroundings(Path.cwd(), dict(os.environ), tuple(read() for read, _ in SETTINGS))
 
     def put_back(self) -> None:
         """Undo changes."""
-        if Path.cwd() != self.folder:
-            os.chdir(self.folder)
+        with suppress(OSError):
+            os.chdir(self.folder)  # without a look at where it is: that folder may be gone
         if dict(os.environ) != self.environment:
             os.environ.clear()
             os.environ.update(self.environment)
+        for before, (read, put) in zip(self.settings, SETTINGS, strict=True):
+            if read() != before:
+                put(before)
 
 
 def _arguments(
@@ -129,11 +153,13 @@ def _arguments(
 def fixtures_for(check: str, exercise: str, seed: int) -> tuple[Draw, Observe]:
     """What a probe is given, and the global generators set, all from the run's seed and the check's name.
 
-    Whether torch records a graph, and its default dtype, are as at the start, whatever an earlier check did.
+    Whether torch records a graph, its default dtype and its default device are as at the start, whatever an earlier
+    check did.
     """
     check_seed = derive(seed, exercise, check)
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
     random.seed(check_seed)
     torch.default_generator.manual_seed(check_seed)  # torch.manual_seed would also look for every GPU
     return Draw(check_seed), Observe()
@@ -145,7 +171,18 @@ def all_observations(draw: Draw, observe: Observe) -> tuple[Observation, ...]:
 
 
 def describe(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failure]:
-    """How a check ended and with what, keeping only the frames of the code under test."""
+    """How a check ended and with what, keeping only the frames of the code under test.
+
+    An error may be of a class of the code under test, of which every method may do what it likes.
+    """
+    try:
+        return _described(error, files)
+    except BaseException:
+        types = error_types(error) or ("BaseException",)
+        return Ending.RAISED, Failure(types, "(what it says could not be read)", ())
+
+
+def _described(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failure]:
     frames = traceback.extract_tb(error.__traceback__)
     trace = tuple(Place(f.filename, f.lineno or 0, f.name) for f in frames if f.filename in files)
     ending, message = Ending.RAISED, message_of(error)
@@ -161,11 +198,4 @@ def describe(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failu
         ending, message = Ending.LIMIT, "tried to start another process, and an exercise may not"
     elif isinstance(error, OSError) and error.errno == errno.EMFILE:
         ending, message = Ending.LIMIT, "opened more files than an exercise may"
-    return ending, Failure(error_types(error) or (type(error).__name__,), message, trace[-40:])
-
-
-def message_of(error: BaseException) -> str:
-    try:
-        return str(error)[:10_000]
-    except Exception as broken:
-        return f"(its message could not be read: {type(broken).__name__})"
+    return ending, Failure(error_types(error) or ("BaseException",), message, trace[-40:])
