@@ -18,14 +18,20 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
+from grader import torch_build
 from grader.bootstrap import INSTALLED, NO_BOOTSTRAP, PYTHON, ROOT, VENV, go_on, in_our_venv, wanted
 
 # While this file is there, the environment is half-made, by us, and may be removed.
 UNFINISHED = VENV / "gpt-kata-unfinished"
 LOCK = ROOT / ".venv.lock"
+CONSTRAINTS = ROOT / "constraints.txt"
 # Where the name to import is not the name to install.
 MODULES = {"pytest-timeout": "pytest_timeout"}
 SETUP_FAILED = 3
+# `-P`: what lies in the current folder is not pip.
+PIP = (str(PYTHON), "-P", "-m", "pip")
+RESUME_RETRIES = "20"
+GO_ON = "What was fetched whole is kept, and is not fetched again."
 # The command that needs other packages than the rest, and the extra that lists them.
 SELFTEST = "selftest"
 
@@ -42,12 +48,13 @@ def ensure(arguments: list[str], module: str) -> None:
     if absent and not in_our_venv():
         with _only_one():
             if UNFINISHED.exists():
+                _say("An earlier start did not finish. What pip had fetched whole by then is not fetched again.")
                 shutil.rmtree(VENV)
             if not PYTHON.exists():
                 _make(extra)
         go_on(arguments, module)
     if absent:
-        _install(extra)
+        _install(extra, "torch" in absent)
         importlib.invalidate_caches()
     if in_our_venv() and not extra:
         _note_installed()
@@ -84,8 +91,8 @@ def requirement_name(requirement: str) -> str:
 
 
 def _make(extra: str | None) -> None:
+    _asked_for()  # what is not understood is said before anything is made
     _say(f"First start: making an environment in {VENV} and installing {'tox' if extra else 'torch and friends'}.")
-    _say("This needs the network once, and takes one to three minutes.")
     try:
         VENV.mkdir()
     except OSError as error:
@@ -96,16 +103,67 @@ def _make(extra: str | None) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         shutil.rmtree(VENV, ignore_errors=True)
         _give_up(f"The environment could not be made: {error}. On Debian and Ubuntu, install python3-venv first.")
-    _install(extra)
+    _install(extra, with_torch=extra is None)
     UNFINISHED.unlink()
 
 
-def _install(extra: str | None) -> None:
+def _install(extra: str | None, with_torch: bool) -> None:
     """Install what is missing into `.venv`; what was half-made by this run is removed if that fails."""
-    command = [str(PYTHON), "-m", "pip", "install", "--retries", "1", "--disable-pip-version-check"]
-    command += ["--constraint", str(ROOT / "constraints.txt"), *requirements(extra)]
+    if in_our_venv() and find_spec("pip") is None:  # made by uv
+        subprocess.run([str(PYTHON), "-P", "-m", "ensurepip"], capture_output=True, check=False)
+    if with_torch:
+        _prepare_torch()
+    if problems := _pip("--constraint", str(CONSTRAINTS), *requirements(extra)):
+        _not_installed(problems)
+    _progress("")
+
+
+def _prepare_torch() -> None:
+    """Say which build of torch comes and how much that is; install it if it is not the one that pip would take."""
+    asked = _asked_for()
+    machine = torch_build.this_machine()
+    settings = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, check=False).stdout
+    own_index = torch_build.names_an_index(settings)
+    try:
+        choice = torch_build.choose(
+            machine, asked, own_index, lambda: torch_build.offered(pinned("torch"), machine.architecture)
+        )
+    except torch_build.CannotChoose as error:
+        _remove_half_made()
+        _give_up(str(error))
+    _say(choice.said)
+    # A newer pip goes on with a file whose download broke off. Without it, this one will do.
+    _pip("--constraint", str(CONSTRAINTS), "--upgrade", "pip")
+    if choice.wheel:
+        # Alone, so that no other package comes from that index: what torch needs is installed with the rest.
+        index = ("--no-deps", "--index-url", torch_build.INDEX)
+        if problems := _pip(*index, f"torch=={choice.wheel.version}"):
+            _not_installed(problems, f", or take the other build: {torch_build.ASKED}={torch_build.DEFAULT}")
+
+
+def pinned(package: str) -> str:
+    """The version in constraints.txt."""
+    pins = dict(line.split("==") for line in CONSTRAINTS.read_text(encoding="utf-8").split())
+    return pins[package]
+
+
+def _asked_for() -> str | None:
+    try:
+        return torch_build.asked_for(os.environ)
+    except torch_build.CannotChoose as error:
+        _give_up(str(error))
+
+
+def _pip(*arguments: str) -> list[str]:
+    """Let pip install into `.venv`, and show what it does. Returns what went wrong, nothing if all went well."""
+    command = [*PIP, "install", "--retries", "1", "--disable-pip-version-check", *arguments]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={"PIP_RESUME_RETRIES": RESUME_RETRIES, **os.environ},  # an older pip does not mind
     )
     assert process.stdout
     lines: list[str] = []
@@ -116,14 +174,19 @@ def _install(extra: str | None) -> None:
     except BaseException:
         process.kill()
         _remove_half_made()
+        _say(f"\nNot finished. {GO_ON}")
         raise
-    if process.wait() != 0:
-        _remove_half_made()
-        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
-        for line in errors[:3]:
-            _say("  " + line[:300])
-        _give_up("The packages could not be installed. Check the network and run the same command again.")
-    _progress("")
+    if process.wait() == 0:
+        return []
+    return [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["pip ended without a word."]
+
+
+def _not_installed(problems: list[str], otherwise: str = "") -> NoReturn:
+    _remove_half_made()
+    for line in problems[:3]:
+        _say("  " + line[:300])
+    cause = "Make room on the disk" if any("No space left" in line for line in problems) else "Check the network"
+    _give_up(f"The packages could not be installed. {cause} and run the same command again{otherwise}. {GO_ON}")
 
 
 def _remove_half_made() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from grader import torch_build
 from grader.commands.opened import any_solution
 from grader.course.catalogue import load_readable
 from grader.install import requirement_name, requirements
@@ -22,7 +23,7 @@ def findings(root: Path, store: Store, launcher: Launcher) -> Iterator[tuple[str
     yield f"{'python':<16} {platform.python_version()}", sys.executable
     yield f"{'system':<16} {platform.platform()}", ""
     for name in map(requirement_name, requirements(None)):
-        yield f"{name:<16} {_version(name)}", ""
+        yield f"{name:<16} {_version(name)}", torch_build.installed() if name == "torch" else ""
     course = load_readable(root)
     mistakes = sum(len(exercise.mistakes) for exercise in course.exercises)
     yield (

@@ -62,6 +62,14 @@ def test_what_an_earlier_start_left_half_made_is_removed(bare: Path, clone: Path
     done = start(bare, clone, PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1")
     assert done.returncode == 3
     assert not (clone / ".venv").exists()
+    assert "An earlier start did not finish" in done.stderr
+
+
+def test_a_wish_that_is_not_understood_is_one_line(bare: Path, clone: Path) -> None:
+    done = start(bare, clone, GPT_KATA_TORCH="gpu")
+    assert done.returncode == 3
+    assert done.stderr == "grader: GPT_KATA_TORCH is 'gpu'. It may be `cpu` or `default`, or not be set.\n"
+    assert not (clone / ".venv").exists()
 
 
 def test_it_can_be_turned_off(bare: Path, clone: Path) -> None:
