@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from typing import Annotated
 import typer
 
 from grader.bootstrap import EXERCISES, ROOT, STATE
-from grader.errors import GraderError, UsageError
+from grader.errors import GraderError, UsageError, note_traceback
 from grader.text import COMMAND, make_output_safe, printable
 
 LARGEST_SEED = 2**31 - 1
@@ -80,7 +79,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        return _complain(f"the grader itself failed: {type(error).__name__}: {error}. {_note_traceback()}", 3)
+        return _complain(f"the grader itself failed: {type(error).__name__}: {error}. {note_traceback(STATE)}", 3)
 
 
 @app.callback(invoke_without_command=True)
@@ -316,14 +315,3 @@ def selftest() -> int:
 def _complain(message: str, code: int) -> int:
     print("grader: " + printable(message).replace("\n", " "), file=sys.stderr)
     return code
-
-
-def _note_traceback() -> str:
-    """Keep the traceback for a bug report, out of the learner's sight."""
-    path = STATE / "last-error.txt"
-    try:
-        STATE.mkdir(exist_ok=True)
-        path.write_text(traceback.format_exc(), encoding="utf-8")
-    except OSError:
-        return "Please report it."
-    return f"Please report it with {path}."

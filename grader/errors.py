@@ -1,5 +1,8 @@
 """Errors that end a command with one clear line. Anything else that escapes is a defect of the grader."""
 
+import traceback
+from pathlib import Path
+
 
 class UsageError(Exception):
     """The input of a command is wrong: an unknown exercise, a broken tutor file. Exit code 2."""
@@ -7,3 +10,17 @@ class UsageError(Exception):
 
 class GraderError(Exception):
     """The grader cannot do its work here: no interpreter, no reference. Exit code 3."""
+
+
+def note_traceback(folder: Path) -> str:
+    """Keep the traceback of the error at hand for a bug report, out of the learner's sight.
+
+    `folder` is made where it is not there. Returns what to do with it, in a sentence.
+    """
+    path = folder / "last-error.txt"
+    try:
+        folder.mkdir(exist_ok=True)
+        path.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return "Please report it."
+    return f"Please report it with {path}."

@@ -183,6 +183,6 @@ def first_open(folder: Path, names: Sequence[str] = tuple(MODULES.values())) -> 
                 return f"{name} is not done: `{left[0]}` is still to be written."
     except Unreadable as problem:
         return f"{problem.path.stem} is not done. {problem}"
-    except (SyntaxError, ValueError) as error:
+    except SyntaxError as error:
         return f"{name} is not done: it cannot be read ({error})."
     return None

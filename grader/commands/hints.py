@@ -10,7 +10,7 @@ from grader.course.exercise import Exercise
 from grader.course.outline import outline
 from grader.errors import UsageError
 from grader.judge.results import Status
-from grader.learner.contract import lacking
+from grader.learner.contract import lacking, read_outline
 from grader.learner.history import Attempt, Store
 from grader.learner.submission import Unreadable, read_text
 
@@ -68,10 +68,11 @@ def _where_stuck(exercise: Exercise, folder: Path, attempt: Attempt | None) -> s
     """The function of the first check that went wrong last time, else the first that is not written."""
     names = list(exercise.hints)
     try:
-        theirs = outline(read_text(folder / exercise.file_name))
+        path = folder / exercise.file_name
+        theirs = read_outline(read_text(path), path)
         left = {*theirs.stubs(), *lacking(theirs, outline(exercise.stub))}
         unwritten = [name for name in names if name in left]
-    except (Unreadable, SyntaxError, ValueError):
+    except Unreadable:
         unwritten = []
     for check in exercise.checks:
         status = attempt.checks.get(check.name) if attempt else None

@@ -139,7 +139,7 @@ def _finished(folder: Path, root: Path, name: str) -> Source | None:
         text = read_text(path)
         if not unwritten(text, solution):
             return Source(str(path), text)
-    except (Unreadable, SyntaxError, ValueError):
+    except (Unreadable, SyntaxError):
         pass
     return Source(str(reference), solution) if solution else None
 

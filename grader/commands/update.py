@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def update_exercises(root: Path, names: Sequence[str], folder: Path, store: Stor
 
 
 def _update(exercise: Exercise, path: Path, store: Store) -> Iterator[str]:
-    if not path.exists():
+    if not os.path.lexists(path):
         write_whole(path, exercise.stub)
         yield f"{path.name} was not there; it is now."
         return

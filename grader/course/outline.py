@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import threading
-from collections.abc import Callable, Iterable
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import Parameter, Signature
@@ -20,12 +22,24 @@ _one_at_a_time = threading.Lock()
 def parse(text: str) -> ast.Module:
     """The syntax tree of a text, one at a time: up to 3.12, Python counts how deep it is for all threads together.
 
-    Raises SyntaxError, ValueError (null bytes), RecursionError or MemoryError.
+    What Python warns of is left to the process that runs the text. Raises SyntaxError, also for what is too deep
+    for Python and for null bytes.
 
     Source: https://github.com/python/cpython/issues/106905
     """
-    with _one_at_a_time:
-        return ast.parse(text)
+    with _one_at_a_time, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except (RecursionError, MemoryError) as error:
+            raise SyntaxError(": ".join(["nested too deep for Python", *filter(None, [str(error)])])) from error
+        except (SyntaxError, ValueError) as error:
+            if "\0" in text:  # which of the two it is, and whether with a line, depends on the version
+                line = text.count("\n", 0, text.index("\0")) + 1
+                raise SyntaxError("source code cannot contain null bytes", ("", line, None, None)) from error
+            if isinstance(error, SyntaxError):
+                raise
+            raise SyntaxError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,7 @@ class Function:
 
     @property
     def decorators(self) -> tuple[str, ...]:
-        return tuple(ast.unparse(decorator) for decorator in self.node.decorator_list)
+        return tuple(_as_written(decorator) for decorator in self.node.decorator_list)
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ class Outline:
 
 @lru_cache(maxsize=128)
 def outline(text: str) -> Outline:
-    """Raises SyntaxError, ValueError (null bytes), RecursionError or MemoryError, as `parse` does."""
+    """Raises SyntaxError."""
     functions: dict[str, Function] = {}
     classes: dict[str, int] = {}
     tree = parse(text)
@@ -101,47 +115,34 @@ def outline(text: str) -> Outline:
                 if isinstance(member, AnyFunction):
                     name = f"{node.name}.{member.name}"
                     functions[name] = _function(name, member)
-    names = _BoundNames()
-    names.visit(tree)
-    return Outline(functions, classes, frozenset(names.found))
+    return Outline(functions, classes, frozenset(_bound_names(tree)))
 
 
-class _BoundNames(ast.NodeVisitor):
-    """Every name that a module or one of its classes binds, in whatever way and inside whatever `if`."""
+def _bound_names(tree: ast.Module) -> Iterator[str]:
+    """Every name that a module or one of its classes binds, in whatever way and inside whatever `if`.
 
-    def __init__(self) -> None:
-        self.found: set[str] = set()
-        self._owner = ""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self._bind(node.name)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self._bind(node.name)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._bind(node.name)
-        outer, self._owner = self._owner, f"{self._owner}{node.name}."
-        for statement in node.body:
-            self.visit(statement)
-        self._owner = outer
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Store):
-            self._bind(node.id)
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        if isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-            self.found.add(f"{node.value.id}.{node.attr}")
-        self.generic_visit(node)
-
-    def visit_alias(self, node: ast.alias) -> None:
-        self._bind((node.asname or node.name).partition(".")[0])
-
-    def visit_Lambda(self, node: ast.Lambda) -> None: ...
-
-    def _bind(self, name: str) -> None:
-        self.found.add(self._owner + name)
+    Not recursive: an expression may be deeper than Python's own stack, a sum of some hundred terms for instance.
+    """
+    waiting: list[tuple[str, ast.AST]] = [("", tree)]
+    while waiting:
+        owner, node = waiting.pop()
+        match node:
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name):
+                yield owner + name
+                continue
+            case ast.Lambda():
+                continue
+            case ast.ClassDef(name):
+                yield owner + name
+                waiting += ((f"{owner}{name}.", statement) for statement in node.body)
+                continue
+            case ast.Name(name, ast.Store()):
+                yield owner + name
+            case ast.Attribute(ast.Name(name), attribute, ast.Store()):
+                yield f"{name}.{attribute}"
+            case ast.alias(name, shorter):
+                yield owner + (shorter or name).partition(".")[0]
+        waiting += ((owner, child) for child in ast.iter_child_nodes(node))
 
 
 def _function(name: str, node: AnyFunction) -> Function:
@@ -182,9 +183,16 @@ class _Text(str):
 
 
 def _parameter(argument: ast.arg, kind: Any, default: ast.expr | None) -> Parameter:
-    return Parameter(
-        argument.arg, kind, default=Parameter.empty if default is None else _Text(ast.unparse(default))
-    )
+    text = Parameter.empty if default is None else _Text(_as_written(default))
+    return Parameter(argument.arg, kind, default=text)
+
+
+def _as_written(expression: ast.expr) -> str:
+    """An expression as text, or a mark for one that is too deep."""
+    try:
+        return ast.unparse(expression)
+    except RecursionError:
+        return "…"
 
 
 @lru_cache(maxsize=128)
@@ -215,7 +223,10 @@ def body_after_docstring(node: AnyFunction) -> list[ast.stmt]:
 
 def is_super_init(statement: ast.stmt) -> bool:
     """`super().__init__()`, which a stub keeps: it is a habit of the language and not the exercise."""
-    return ast.unparse(statement) == "super().__init__()"
+    match statement:
+        case ast.Expr(ast.Call(ast.Attribute(ast.Call(ast.Name("super"), [], []), "__init__"), [], [])):
+            return True
+    return False
 
 
 def _is_stub(node: AnyFunction) -> bool:
@@ -254,7 +265,7 @@ def imported_names(text: str) -> list[str]:
     """Modules of the same folder that a text imports: `from .name import x`, `from . import name`."""
     try:
         tree = parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except SyntaxError:
         return []
     names = []
     for node in ast.walk(tree):
@@ -266,13 +277,17 @@ def imported_names(text: str) -> list[str]:
 def follow_imports(name: str, read: Callable[[str], Source | None]) -> dict[str, Source]:
     """A file and all that it imports from its own folder, directly or through others, by module name.
 
-    `read` gives the source of a module, or None where there is none of that name.
+    `read` gives the source of a module, or None where there is none of that name. It is asked once for each.
     """
     sources: dict[str, Source] = {}
-    waiting = [name]
+    asked: set[str] = set()
+    waiting = deque([name])
     while waiting:
-        module = waiting.pop(0)
-        source = None if module in sources else read(module)
+        module = waiting.popleft()
+        if module in asked:
+            continue
+        asked.add(module)
+        source = read(module)
         if source:
             sources[module] = source
             waiting += imported_names(source.text)

@@ -8,8 +8,10 @@ it observed is not shown: it could be the reference.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from grader.course.exercise import Check
 from grader.course.outline import reach
@@ -25,6 +27,8 @@ from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 REFERENCE = "reference_of_"
 # Whatever else ended a check, what it builds on may have done it.
 FAILING = frozenset({Status.WRONG, Status.RAISED, Status.TIMEOUT, Status.CRASHED, Status.LIMIT, Status.UNREADABLE})
+# Each run that hangs takes as long as the code may: after so many of them nobody looks any further.
+MOST_HANGS = 2
 SEVERAL = "several of the exercises that it imports"
 
 
@@ -58,10 +62,14 @@ class _Search:
         again = self._run(self._with_others(self.doubtful), [name for name in names if name != IMPORT_CHECK])
         passing = self._passing(again, names)
         causes: dict[str, str] = {}
-        for other in self.doubtful if len(self.doubtful) > 1 else ():
+        hangs = 0
+        for other in self._most_suspect_first(grading) if len(self.doubtful) > 1 else ():
             left = [name for name in passing if name not in causes]
-            if left:
-                causes |= dict.fromkeys(self._passing(self._run(self._with_others([other]), left), left), other)
+            if not left or hangs == MOST_HANGS:
+                break
+            run = self._run(self._with_others([other]), left)
+            causes |= dict.fromkeys(self._passing(run, left), other)
+            hangs += hung(run)
         together = self.doubtful[0] if len(self.doubtful) == 1 else SEVERAL
         causes = {name: causes.get(name, together) for name in passing}
         return replace(grading, beside_reference=again, causes=causes)
@@ -72,14 +80,27 @@ class _Search:
         failing = [check for check in self.bench.exercise.checks if check.name in names]
         suspects = {check.function for check in failing}
         waits: dict[str, frozenset[str]] = {}
+        hangs = 0
         for others, checks in self._by_what_they_use(failing, suspects).items():
+            if hangs == MOST_HANGS:
+                break
             run = self._run(self._with_functions(others), checks)
             waits |= dict.fromkeys(self._passing(run, checks), others)
+            hangs += hung(run)
         # Somebody has to be the first: a function of which no check is its own fault is nobody's cause.
         at_fault = {check.function for check in failing if check.name not in waits}
         causes = {name: sorted(others & at_fault) for name, others in waits.items() if others & at_fault}
         named = {name: f"`{', '.join(found)}`" for name, found in causes.items()}
         return replace(grading, causes={**grading.causes, **named})
+
+    def _most_suspect_first(self, grading: Grading) -> list[str]:
+        """The doubtful exercises, those first in which most of the failing checks ended."""
+        ended = Counter[str]()
+        for finding in grading.findings:
+            if finding.status in FAILING:
+                files = [Path(place.file).stem for place in reversed(finding.trace)]
+                ended.update([name for name in files if name in self.doubtful][:1])
+        return sorted(self.doubtful, key=lambda name: -ended[name])
 
     def _by_what_they_use(self, failing: Sequence[Check], suspects: set[str]) -> dict[frozenset[str], list[str]]:
         """The failing checks, by the other suspects that they reach."""
@@ -119,6 +140,11 @@ class _Search:
         wanted = ", ".join(sorted(functions))
         sources[name] = _ending_in(sources[name], f"from .{REFERENCE}{name} import {wanted}")
         return sources
+
+
+def hung(run: SubjectRun) -> bool:
+    """Was there something in it that had to be stopped?"""
+    return any(check.ending is Ending.TIMEOUT for check in run.checks)
 
 
 def failing_checks(grading: Grading) -> list[str]:

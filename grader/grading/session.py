@@ -11,17 +11,24 @@ from pathlib import Path
 
 from grader.course.exercise import Exercise
 from grader.course.outline import Outline
-from grader.grading.bench import WORKERS, Bench, Processes, ReferenceFails
+from grader.errors import GraderError, note_traceback
+from grader.grading.bench import WORKERS, Bench, Processes
 from grader.grading.causes import find_causes
+from grader.grading.cycles import circular_import
 from grader.grading.grading import Explained, Grading
 from grader.judge.compare import departures
-from grader.judge.results import ExerciseResult, Status
+from grader.judge.results import CheckResult, ExerciseResult, Status
 from grader.judge.verdict import Submitted
 from grader.learner.contract import check_contract
 from grader.learner.history import Store
 from grader.learner.submission import Submission, Unreadable, read_submission
 from grader.protocol.runs import Place
 from grader.supervisor.launcher import Launcher
+from grader.supervisor.watch import Cancelled
+from grader.text import shorten
+
+# The folder of the repository in which the grader keeps what is its own.
+STATE = ".grader"
 
 
 @dataclass
@@ -62,9 +69,9 @@ class Session:
         return replace(self, cancelled=cancelled, _results={})
 
     def grade(self, exercise: Exercise) -> ExerciseResult:
-        """The verdict on one exercise, whatever the learner's code does. Raises `Cancelled`.
+        """The verdict on one exercise, whatever the learner's code does and whatever else goes wrong on the way.
 
-        Its text goes into the store, unless it is the untouched stub.
+        Its text goes into the store, unless it is the untouched stub. Raises `Cancelled`.
         """
         start = time.perf_counter()
         attempt: int | None = None
@@ -77,6 +84,13 @@ class Session:
             result = self._grade(exercise, submission, check_contract(submission, exercise))
         except Unreadable as problem:
             result = self._unreadable(exercise, problem)
+        except GraderError as error:
+            result = self._failed(exercise, str(error))
+        except Cancelled:
+            raise
+        except Exception as error:
+            what = f"The grader itself failed: {type(error).__name__}: {shorten(str(error), 300)}."
+            result = self._failed(exercise, f"{what} {note_traceback(exercise.root / STATE)}")
         result = replace(result, seconds=time.perf_counter() - start, digest=read)
         if self.store:
             self.store.finish(attempt, result)
@@ -92,29 +106,39 @@ class Session:
         status = Status.UNREADABLE if problem.path.stem == exercise.id else Status.BLOCKED
         return ExerciseResult(exercise.id, status, 0.0, (), str(problem), place)
 
+    def _failed(self, exercise: Exercise, message: str) -> ExerciseResult:
+        return ExerciseResult(exercise.id, Status.GRADER_ERROR, 0.0, (), f"{message} This is not your fault.")
+
     def _grade(self, exercise: Exercise, submission: Submission, outline: Outline) -> ExerciseResult:
         bench = self._bench(exercise)
-        try:
-            bench.reference()
-        except ReferenceFails as error:
-            message = f"{error} This is not your fault."
-            return ExerciseResult(exercise.id, Status.GRADER_ERROR, 0.0, (), message)
+        bench.reference()
         actual = bench.run(submission.sources, cancelled=self.cancelled)
         grading = Grading(bench, Submitted(submission.source.path, outline), actual)
-        explained: Explained = {}
-        unstable: tuple[str, ...] = ()
-        if grading.status not in (Status.PASSED, Status.UNFINISHED, Status.BLOCKED):
-            grading = find_causes(grading, submission, self._doubtful(exercise, submission), self.cancelled)
-            explained = grading.explain()
-            unstable = self._unstable(grading, explained, submission)
+        circular = circular_import(actual, submission)
+        status, checks = (circular.status, (circular,)) if circular else self._explained(grading, submission)
         return ExerciseResult(
             id=exercise.id,
-            status=grading.status,
+            status=status,
             seconds=0.0,
-            checks=grading.results(explained, unstable),
+            checks=checks,
             output=actual.output,
             refused=tuple(dict.fromkeys(act for check in actual.checks for act in check.refused)),
         )
+
+    def _explained(self, grading: Grading, submission: Submission) -> tuple[Status, tuple[CheckResult, ...]]:
+        """The verdict and its words: what is behind it, or what is already known where that cannot be found out."""
+        if grading.status in (Status.PASSED, Status.UNFINISHED, Status.BLOCKED):
+            return grading.status, grading.results({})
+        exercise = grading.bench.exercise
+        try:
+            found = find_causes(grading, submission, self._doubtful(exercise, submission), self.cancelled)
+            explained = found.explain()
+            return found.status, found.results(explained, self._unstable(found, explained, submission))
+        except Cancelled:
+            raise
+        except Exception:
+            note_traceback(exercise.root / STATE)
+            return grading.status, grading.results({})
 
     def _doubtful(self, exercise: Exercise, submission: Submission) -> list[str]:
         """The exercises that this one imports, without those of which the very text has passed."""

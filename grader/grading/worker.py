@@ -7,9 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from grader.course.exercise import Exercise
-from grader.errors import GraderError
 from grader.grading.session import Session
-from grader.judge.results import ExerciseResult, Status
+from grader.judge.results import ExerciseResult
 from grader.learner.submission import Unreadable, read_submission
 from grader.supervisor.watch import Cancelled
 
@@ -67,11 +66,7 @@ class Worker:
                 self._cancelled = threading.Event()
                 session = self._session.anew(self._cancelled)
             with suppress(Cancelled):
-                try:
-                    result = session.grade(exercise)
-                except GraderError as error:
-                    self._show(ExerciseResult(exercise.id, Status.GRADER_ERROR, 0.0, (), str(error)))
-                    continue
+                result = session.grade(exercise)
                 if self._is_stale(exercise, result):
                     self.grade(exercise)  # saved meanwhile, and nobody has said so yet
                 elif not self._cancelled.is_set():

@@ -6,6 +6,7 @@ puts a stub in the place of what it lacks (`grader/sandbox/loading.py`).
 
 from __future__ import annotations
 
+import re
 from inspect import Parameter, Signature
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from grader.course.exercise import Exercise
 from grader.course.keywords import Keywords, is_by_name, read_keywords
 from grader.course.outline import Outline, outline
 from grader.learner.submission import Submission, Unreadable
+from grader.text import shorten
+
+CONFLICT_MARK = re.compile(r"(<{7}|>{7}|\|{7})( |$)|={7}$")
+RESOLVE = (
+    "Two versions of this file were to be merged, and between such marks both are there."
+    " Keep the lines that you want, and delete the others and the marks."
+)
 
 
 def check_contract(submission: Submission, exercise: Exercise) -> Outline:
@@ -45,9 +53,22 @@ def read_outline(text: str, path: Path) -> Outline:
     try:
         return outline(text)
     except SyntaxError as error:
-        raise Unreadable(f"Syntax error: {error.msg}.", path, error.lineno) from error
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise Unreadable(f"Python cannot read this file: {error}.", path) from error
+        line = error.lineno or 1
+        mark = _conflict_mark(text, line)
+        if mark is None:
+            raise Unreadable(f"Syntax error: {error.msg}.", path, line) from error
+        found = shorten(text.split("\n")[mark - 1])
+        raise Unreadable(f"`{found}` is a mark of git's. {RESOLVE}", path, mark) from error
+
+
+def _conflict_mark(text: str, line: int) -> int | None:
+    """The line of a mark that a merge has left: where the syntax error is, or of the first whole conflict."""
+    marks = [(number, mark[0]) for number, mark in enumerate(text.split("\n"), 1) if CONFLICT_MARK.match(mark)]
+    if any(number == line for number, _ in marks):
+        return line
+    left = iter(marks)
+    conflict = [next((number for number, sign in left if sign == wanted), None) for wanted in "<=>"]
+    return None if None in conflict else conflict[0]
 
 
 def lacking(theirs: Outline, asked: Outline) -> list[str]:

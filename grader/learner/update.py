@@ -40,7 +40,7 @@ def bring_up_to_date(text: str, stub: str, path: Path) -> Update:
     """The learner's text beside today's stub. Raises `Unreadable` where Python cannot read it."""
     theirs, asked = read_outline(text, path), outline(stub)
     missing = lacking(theirs, asked)
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n") if text else []  # as Python counts them: a form feed ends none
     additions: dict[int, list[str]] = {}
     for name in missing:
         if "." in name:

@@ -33,6 +33,7 @@ from grader.sandbox.observe import Observe, error_types, message_of
 ALLOCATION_FAILED = "can't allocate memory"
 NO_MORE_THREADS = "can't start new thread"
 PACKAGE = "your_code"
+SYNTAX_ERRORS = (SyntaxError, IndentationError, TabError)
 
 Probe = Callable[..., None]
 
@@ -185,6 +186,7 @@ def describe(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failu
 def _described(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failure]:
     frames = traceback.extract_tb(error.__traceback__)
     trace = tuple(Place(f.filename, f.lineno or 0, f.name) for f in frames if f.filename in files)
+    trace += _place_of_syntax_error(error, files)
     ending, message = Ending.RAISED, message_of(error)
     if isinstance(error, ForbiddenCall):
         ending = Ending.FORBIDDEN
@@ -199,3 +201,11 @@ def _described(error: BaseException, files: frozenset[str]) -> tuple[Ending, Fai
     elif isinstance(error, OSError) and error.errno == errno.EMFILE:
         ending, message = Ending.LIMIT, "opened more files than an exercise may"
     return ending, Failure(error_types(error) or ("BaseException",), message, trace[-40:])
+
+
+def _place_of_syntax_error(error: BaseException, files: frozenset[str]) -> tuple[Place, ...]:
+    """The line that Python could not compile: there is no frame of it, since it has not begun."""
+    if not isinstance(error, SyntaxError) or type(error) not in SYNTAX_ERRORS:
+        return ()
+    file, line = error.filename, error.lineno
+    return (Place(file, line),) if type(file) is str and file in files and type(line) is int else ()

@@ -367,3 +367,33 @@ def test_a_broken_tutor_file_stops_its_exercise_only(command: Command, checkout:
         assert "clean_text.toml" in command("list", COLUMNS="400").stdout
     finally:
         path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes, links and devices as files")
+def test_whatever_lies_in_the_folder_every_exercise_gets_its_verdict(
+    command: Command, checkout: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "class"
+    shutil.copytree(checkout / "solutions", folder)
+    names = sorted(path.name for path in folder.glob("ex*.py"))[:8]
+    pipe, link, device, huge, cookie, marks, imports, away = (folder / name for name in names)
+    for path in (pipe, link, device):
+        path.unlink()
+    os.mkfifo(pipe)
+    link.symlink_to(checkout / "solutions" / link.name)
+    device.symlink_to("/dev/zero")
+    with huge.open("wb") as file:
+        file.truncate(1_500_000_000)
+    cookie.write_bytes(b"# coding: latin-1\n# \xe9\n" + cookie.read_bytes().replace("…".encode(), b"."))
+    marks.write_text(marks.read_text(encoding="utf-8") + "\n<<<<<<< HEAD\n", encoding="utf-8")
+    imports.write_text(f"from .{'a' * 300} import x\n" + imports.read_text(encoding="utf-8"), encoding="utf-8")
+    away.rename(folder / f"{away.stem} (1).py")
+    (folder / "grader.py").write_text("raise SystemExit")
+    (folder / "torch.py").write_text("raise SystemExit")
+    done = command("check", *names, "ex12", "--on", str(folder), "--format", "json")
+    assert (done.returncode, done.stderr) == (1, "")
+    results = json.loads(done.stdout)["exercises"]
+    expected = ["unreadable"] * 4 + ["passed", "unreadable", "raised", "unreadable", "passed"]
+    said = ["named pipe", "a link", "a link", "more than", "", "mark of git's", "", f"`{away.stem} (1).py`", ""]
+    assert [result["status"] for result in results] == expected
+    assert all(words in (result["message"] or "") for words, result in zip(said, results, strict=True))

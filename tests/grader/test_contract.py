@@ -9,7 +9,7 @@ import pytest
 from grader.course.catalogue import load
 from grader.course.keywords import is_by_name, keywords
 from grader.course.outline import outline
-from grader.learner.contract import accepts, check_contract, lacking
+from grader.learner.contract import accepts, check_contract, lacking, read_outline
 from grader.learner.submission import Submission, Unreadable
 from grader.protocol.job import Source
 from tests.mini import ROOT, SOLUTION
@@ -118,3 +118,47 @@ def test_a_contract_is_read_from_a_path(tmp_path: Path) -> None:
         with pytest.raises(Unreadable) as caught:
             check_contract(submission, exercise)
         assert caught.value.line == line
+
+
+CONFLICT = "<<<<<<< HEAD\n    return x * 2\n=======\n    return 2 * x\n>>>>>>> theirs\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "mark"),
+    [
+        (f"def f(x):\n{CONFLICT}", 2, "<<<<<<< HEAD"),
+        (f"y = 1\ndef f(x):\n    return (\n{CONFLICT}", 4, "<<<<<<< HEAD"),
+        (f"def f(x):\n    return (x\n\n{CONFLICT}".replace("theirs", ""), 4, "<<<<<<< HEAD"),
+        ("def f(x):\n    return x * 2\n>>>>>>> theirs\n", 3, ">>>>>>> theirs"),
+        ("def f(x):\n    return x * 2\n=======\n", 3, "======="),
+        ("def f(x):\n    return x * 2\n||||||| base\n", 3, "||||||| base"),
+    ],
+)
+def test_a_mark_of_a_merge_is_named_as_what_it_is(text: str, line: int, mark: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        read_outline(text, Path("it.py"))
+    assert str(refused.value).startswith(f"`{mark}` is a mark of git's.")
+    assert refused.value.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""\nExample\n=======\n"""\nx = = 1\n',
+        '"""\n<<<<<<< a mark alone\n"""\nx = = 1\n',
+        "x = 1 <<<<<<< 2\n",
+        "========\n",
+    ],
+)
+def test_what_only_looks_like_one_is_not(text: str) -> None:
+    with pytest.raises(Unreadable, match=r"^Syntax error: "):
+        read_outline(text, Path("it.py"))
+
+
+def test_a_mark_in_a_string_is_no_error() -> None:
+    assert read_outline(f'x = """\n{CONFLICT}"""\n', Path("it.py")).bound == {"x"}
+
+
+def test_many_marks_take_no_time() -> None:
+    with pytest.raises(Unreadable, match=r"Syntax error|mark of git"):
+        read_outline("x = (\n" + "<<<<<<< a\n" * 90_000, Path("it.py"))

@@ -206,6 +206,13 @@ plt.show()
 from rich import print as show
 show('[red]loss')
 """
+HABITS += f"""
+# a sum of many terms
+{" + ".join(["1"] * 600)}
+
+# a long chain of calls
+"a"{".replace('a', 'b')" * 250}
+"""
 
 
 each_habit = pytest.mark.parametrize(

@@ -102,3 +102,15 @@ def test_a_file_that_cannot_be_read_is_left_alone(repository: Path, exercise: Ex
 def test_a_class_on_one_line_is_not_torn(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="single line"):
         bring_up_to_date("class A: x = 1\n", "class A:\n    def f(self):\n        pass\n", tmp_path / "ex00.py")
+
+
+def test_a_form_feed_ends_no_line(exercise: Exercise, tmp_path: Path) -> None:
+    """Nor do the other characters at which only `splitlines` divides: all stays where it is."""
+    text = WITHOUT_ADD.replace('"""Counts."""', '"""Counts\x0c\x1c\u2028."""').replace(
+        "import torch", "\x0c\nimport torch"
+    )
+    update = bring_up_to_date(text, exercise.stub, tmp_path / ID)
+    assert update.added == ("Counter.add",)
+    remaining = iter(update.text.split("\n"))
+    assert all(line in remaining for line in text.split("\n"))
+    assert bring_up_to_date(update.text, exercise.stub, tmp_path / ID).added == ()

@@ -262,6 +262,25 @@ def test_an_unreadable_file_is_named_with_its_line(grade: Grade, text: str, line
     assert result.place is not None and result.place.line == line
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{SOLUTION}\nreturn 3\n", "outside function"),
+        (with_body("nonlocal x"), "nonlocal"),
+        (
+            with_body("".join(" " * depth + "while x:\n" for depth in range(4, 30)).lstrip() + " " * 30 + "x"),
+            "too many",
+        ),
+    ],
+)
+def test_what_only_the_compiler_refuses_is_named_with_its_line(grade: Grade, text: str, said: str) -> None:
+    with pytest.raises(SyntaxError) as refused:
+        compile(text, "it.py", "exec")
+    check = first(grade(text))
+    assert check.status is Status.UNREADABLE and said in check.message
+    assert check.place is not None and check.place.line == refused.value.lineno
+
+
 def test_a_file_that_is_not_utf8_is_unreadable(grade: Grade, repository: Path, exercise: Exercise) -> None:
     grade(SOLUTION)
     path = repository / "exercises" / exercise.file_name

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     REPOSITORY = "repository and surroundings"
     FORBIDDEN = "forbidden"
     CHANCE = "chance"
+    READING = "reading"
 
 
 @dataclass(frozen=True)
@@ -849,6 +850,34 @@ FORBIDDEN = (
     Fault("a forbidden package", Kind.FORBIDDEN, "import tiktoken", ("forbidden", "forbidden", ""), "tiktoken"),
 )
 
+UNREADABLE = ("unreadable", "unreadable", "unreadable")
+READING = (
+    Fault("module name of 300 letters", Kind.READING, f"from .{'a' * 300} import x", RAISED, "No module named"),
+    Fault("imports from above its folder", Kind.READING, "from ..solutions import x", RAISED, "beyond top-level"),
+    Fault(
+        "ten thousand names of its folder",
+        Kind.READING,
+        f"from . import {', '.join(f'n{number}' for number in range(10_000))}",
+        RAISED,
+        "cannot import name",
+    ),
+    Fault(
+        "imports itself while it is imported",
+        Kind.READING,
+        "import importlib\nimportlib.import_module('.' + NAME[:-3], __package__).total",
+        ("raised", "passed", "passed"),
+        "imports itself",
+    ),
+    Fault("sum of 2,000 terms", Kind.READING, " + ".join(["1"] * 2000), NOTHING),
+    Fault("250 calls in a chain", Kind.READING, f"'a'{'.strip()' * 250}", NOTHING),
+    Fault("brackets deeper than Python takes", Kind.READING, f"{'(' * 300}1{')' * 300}", UNREADABLE, "parentheses"),
+    Fault("signs deeper than Python takes", Kind.READING, f"{'-' * 100_000}1", UNREADABLE, "too deep"),
+    Fault("what only the compiler refuses", Kind.READING, "nonlocal nothing", UNREADABLE, "nonlocal"),
+    Fault("a null byte", Kind.READING, "'\0'", UNREADABLE, "null bytes"),
+    Fault("an escape that Python warns of", Kind.READING, r"'\d'", NOTHING),
+)
+
 FAULTS = (
     *TIME, *ENDING, *LEFT_BEHIND, *MEMORY, *OUTPUT, *PARENT, *FORGERY, *VALUE, *REFERENCE, *REPOSITORY, *FORBIDDEN,
+    *READING,
 )  # fmt: skip
