@@ -20,7 +20,9 @@ def note_traceback(folder: Path) -> str:
     path = folder / "last-error.txt"
     try:
         folder.mkdir(exist_ok=True)
-        path.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+        path.unlink(missing_ok=True)  # never through a link: code under test may have put one there
+        with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(traceback.format_exc())
     except OSError:
         return "Please report it."
     return f"Please report it with {path}."

@@ -19,7 +19,7 @@ from grader.protocol import frames
 from grader.protocol.job import Work
 from grader.protocol.layers import Layer, is_wanted
 from grader.protocol.runs import CheckRun
-from grader.protocol.scratch import TRACE_FILE, remove_tree
+from grader.protocol.scratch import NO_LINK, TRACE_FILE, remove_subfolders
 from grader.sandbox.confine import ROOT, confine
 from grader.sandbox.guard import Guard
 from grader.sandbox.runner import run_job
@@ -43,7 +43,8 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         tempfile.tempdir = work.scratch
         os.environ |= {**dict.fromkeys(FOLDERS, work.scratch), "MPLBACKEND": "agg"}
         channel = _out_of_the_way(channel)
-        trace = Path(TRACE_FILE).open("w", encoding="utf-8")  # noqa: SIM115 - the process ends with it
+        trace_descriptor = os.open(TRACE_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK)
+        trace = os.fdopen(trace_descriptor, "w", encoding="utf-8")
         faulthandler.enable(trace)
         files = frozenset(source.path for job in work.jobs for source in job.sources.values())
         exercises = frozenset(job.sources[job.exercise].path for job in work.jobs)
@@ -55,7 +56,7 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         once_confined()
         for number, job in enumerate(work.jobs):
             if number > 0:
-                _empty(scratch)
+                remove_subfolders(scratch)  # the next job has the limit on files for itself
             with telling_where(trace, job.limits.seconds):
                 run_job(job, lambda run: _send(channel, run, guard), scratch)
         status = 0
@@ -84,14 +85,6 @@ def telling_where(trace: TextIO, seconds: float) -> Iterator[None]:
     timer.start()
     yield
     timer.cancel()
-
-
-def _empty(scratch: Path) -> None:
-    """Remove the folders that a job made: the next one in this process has the limit on files for itself."""
-    with os.scandir(scratch) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                remove_tree(entry.path)
 
 
 def _out_of_the_way(channel: int) -> int:

@@ -40,12 +40,14 @@ def confine(scratch: Path, limits: Limits, seconds: float, readable: Sequence[Pa
     if sys.platform != "linux":
         return
     linux.gain_no_privileges()
+    by_path = True
     if is_wanted(Layer.LANDLOCK):
         with contextlib.suppress(OSError):
-            landlock.restrict([*readable_folders(), *readable], [scratch, Path("/dev/null")])
+            version = landlock.restrict([*readable_folders(), *readable], [scratch, Path("/dev/null")])
+            by_path = version >= landlock.KNOWS_TRUNCATE
     if is_wanted(Layer.SECCOMP):
         with contextlib.suppress(OSError):
-            seccomp.restrict()
+            seccomp.restrict(by_path=by_path)
     linux.drop_privileges()
 
 

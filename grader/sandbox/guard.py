@@ -11,6 +11,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
+from os import lstat  # bound here: code under test may put something else into `os`
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,12 +28,12 @@ STANDARD = frozenset(
     for function in (os.fsencode, MutableMapping.setdefault, contextlib.contextmanager)
 )
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-WRITES = (
-    "os.truncate", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree",
-    "sqlite3.connect",
-)  # fmt: skip
-# These may be relative to an open folder, their last argument.
-WRITES_IN_FOLDER = ("os.remove", "os.rmdir", "os.mkdir")
+WRITES = ("os.truncate", "sqlite3.connect")
+# Where seccomp is in force these succeed and do nothing, on what does not exist too: the guard looks for it.
+CHANGES_IN_FOLDER = ("os.chmod", "os.chown", "os.utime")  # may be relative to an open folder, their last argument
+CHANGES = (*CHANGES_IN_FOLDER, "os.setxattr", "os.removexattr")
+REMOVES = ("os.remove", "os.rmdir", "shutil.rmtree")
+NO_FOLDER = -1
 LISTS = ("os.listdir", "os.scandir")
 STARTS_PROCESS = (
     "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile",
@@ -63,8 +64,10 @@ class Guard:
     def install(self) -> None:
         handlers: dict[str, Callable[[str, tuple[Any, ...]], None]] = {"open": self._open}
         handlers |= dict.fromkeys(WRITES, self._write_first)
-        handlers |= dict.fromkeys(WRITES_IN_FOLDER, self._write_in_folder)
-        handlers |= {"os.rename": self._write_both, "os.link": self._link, "os.symlink": self._write_second}
+        handlers |= dict.fromkeys(CHANGES, self._change)
+        handlers |= dict.fromkeys(REMOVES, self._remove)
+        handlers |= {"os.rename": self._rename, "os.link": self._link, "os.symlink": self._symlink}
+        handlers |= {"os.mkdir": self._make_folder}
         handlers |= dict.fromkeys(LISTS, self._list)
         handlers |= dict.fromkeys(STARTS_PROCESS, self._start_process)
         handlers |= dict.fromkeys(USES_NETWORK, self._use_network)
@@ -92,20 +95,35 @@ class Guard:
     def _write_first(self, event: str, arguments: tuple[Any, ...]) -> None:
         self._write(arguments[0])
 
-    def _write_second(self, event: str, arguments: tuple[Any, ...]) -> None:
-        self._write(arguments[1])
+    def _change(self, event: str, arguments: tuple[Any, ...]) -> None:
+        path, folder = arguments[0], arguments[-1] if event in CHANGES_IN_FOLDER else NO_FOLDER
+        self._refuse_outside(_resolved(path, folder))
+        if not isinstance(path, int):
+            lstat(path, dir_fd=None if folder == NO_FOLDER else folder)  # raises what the call itself would raise
 
-    def _write_both(self, event: str, arguments: tuple[Any, ...]) -> None:
-        self._write(arguments[0])
-        self._write(arguments[1])
+    def _make_folder(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._refuse_outside(_resolved_name(arguments[0], arguments[-1]))
+
+    def _remove(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._replace(arguments[0], NO_FOLDER if arguments[1] is None else arguments[1])
+
+    def _rename(self, event: str, arguments: tuple[Any, ...]) -> None:
+        source, target, source_folder, target_folder = arguments
+        self._replace(source, source_folder)
+        self._replace(target, target_folder)
+
+    def _symlink(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._refuse_outside(_resolved_name(arguments[1], arguments[-1]))
 
     def _link(self, event: str, arguments: tuple[Any, ...]) -> None:
         self._read(arguments[0])  # by its other name nobody would know it
-        self._write(arguments[1])
+        self._refuse_outside(_resolved_name(arguments[1], arguments[-1]))
 
-    def _write_in_folder(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if arguments[-1] < 0:  # else whoever walks through that folder was checked when the walk began
-            self._write(arguments[0])
+    def _replace(self, path: Any, folder: int) -> None:
+        where = _resolved_name(path, folder)
+        if where == self._scratch:
+            self._refuse("remove or replace its own working folder")
+        self._refuse_outside(where)
 
     def _start_process(self, event: str, arguments: tuple[Any, ...]) -> None:
         for_a_library = event == "subprocess.Popen" and arguments[0] in STARTED_BY_LIBRARIES
@@ -131,7 +149,9 @@ class Guard:
             self._note(f"change {what}", caller.f_lineno)
 
     def _write(self, path: Any) -> None:
-        where = _resolved(path)
+        self._refuse_outside(_resolved(path))
+
+    def _refuse_outside(self, where: str | None) -> None:
         if where and where != os.devnull and not _beneath(where, self._scratch):
             self._refuse(f"write or change {where}")
 
@@ -172,14 +192,32 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _resolved(path: Any) -> str | None:
-    """The real path, or None for what is no path, such as an open descriptor."""
+def _resolved(path: Any, folder: int = NO_FOLDER) -> str | None:
+    """The real path, or None for what is no path, such as an open descriptor.
+
+    It is relative to the open `folder`, where there is one and the system tells its name.
+    """
     if isinstance(path, int):
         return None
     try:
-        return os.path.realpath(os.fsdecode(path))
+        text = os.fsdecode(path)
+        if folder != NO_FOLDER:
+            text = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), text)
+        return os.path.realpath(text)
     except (TypeError, ValueError, OSError):
         return None
+
+
+def _resolved_name(path: Any, folder: int = NO_FOLDER) -> str | None:
+    """The same for a call on the name itself, which does not follow a link of that name."""
+    try:
+        above, name = os.path.split(os.fsdecode(path).rstrip(os.sep))
+    except (TypeError, ValueError):
+        return None
+    if name in ("", os.curdir, os.pardir):
+        return _resolved(path, folder)
+    where = _resolved(above, folder)
+    return None if where is None else os.path.join(where, name)
 
 
 def _beneath(path: str, folder: str) -> bool:

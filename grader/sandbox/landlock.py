@@ -15,6 +15,8 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from grader.protocol.layers import newest_landlock
+
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
 ASK_VERSION = 1
 PATH_BENEATH = 1
@@ -22,20 +24,23 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 MAKE_CHAR, MAKE_BLOCK, REFER, TRUNCATE, IOCTL_DEVICE = 1 << 6, 1 << 11, 1 << 13, 1 << 14, 1 << 15
 # Each version of Landlock knows more rights: how many, by the version in which the next one came.
 RIGHTS_OF_FIRST_VERSION = 13
-NEXT_RIGHTS = ((2, REFER), (3, TRUNCATE), (5, IOCTL_DEVICE))
+KNOWS_TRUNCATE = 3
+NEXT_RIGHTS = ((2, REFER), (KNOWS_TRUNCATE, TRUNCATE), (5, IOCTL_DEVICE))
 FOR_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
 READING = READ_FILE | READ_DIR
 BIND_AND_CONNECT = 0b11
 ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
 
-def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
+def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> int:
     """Allow reading beneath `readable`, everything but devices beneath `writable`, and nothing else.
 
-    A path that does not exist is passed over. Raises `OSError` where the kernel has no Landlock.
+    A path that does not exist is passed over. Returns the version of Landlock that this is done with, on which it
+    depends what is left open. Raises `OSError` where the kernel has no Landlock.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     version = _call(libc, CREATE_RULESET, None, ctypes.c_size_t(0), ASK_VERSION)
+    version = min(version, newest_landlock() or version)
     handled = (1 << RIGHTS_OF_FIRST_VERSION) - 1
     for since, right in NEXT_RIGHTS:
         handled |= right if version >= since else 0
@@ -51,6 +56,7 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
         _call(libc, RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
+    return version
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from grader.protocol.scratch import remove_tree
+from grader.protocol.scratch import remember, remove_tree
 
 LOOK_SECONDS = 0.5
 
@@ -29,17 +29,19 @@ def main() -> None:
     grader = os.getppid()
     text = sys.stdin.buffer.read().decode()
     if text:
-        child.serve(Work.from_json(text), channel, lambda: _end_with(grader))
+        work = Work.from_json(text)
+        remember(work.scratch)
+        child.serve(work, channel, lambda: _end_with(grader, work.scratch))
 
 
-def _end_with(grader: int) -> None:
-    threading.Thread(target=_wait_for_its_end, args=(grader,), daemon=True).start()
+def _end_with(grader: int, scratch: str) -> None:
+    threading.Thread(target=_wait_for_its_end, args=(grader, scratch), daemon=True).start()
 
 
-def _wait_for_its_end(grader: int) -> None:
+def _wait_for_its_end(grader: int, scratch: str) -> None:
     while _is_there(grader):
         time.sleep(LOOK_SECONDS)
-    remove_tree(os.curdir)
+    remove_tree(scratch)
     os._exit(1)
 
 

@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from grader.protocol.job import START
-from grader.protocol.scratch import remove_tree
+from grader.protocol.scratch import Identity, remember, remember_folders_in, remove_remembered
 from grader.sandbox import linux
 
 LOOK_SECONDS = 0.1
 
 
-def main(control_descriptor: int, scratch: str) -> None:
+def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
+    remember(scratch, identity)
     control = socket.socket(fileno=control_descriptor)
     with _not_left_alone(control, scratch):
         import torch
@@ -58,6 +59,7 @@ def main(control_descriptor: int, scratch: str) -> None:
                 if descriptors is None:
                     _end(running, scratch)
                 work, channel, output = descriptors
+                remember_folders_in(scratch)
                 pid = os.fork()
                 if pid == 0:
                     signal.set_wakeup_fd(-1)
@@ -161,9 +163,10 @@ def _end(running: set[int], scratch: str) -> NoReturn:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     _end_orphans(set())
-    remove_tree(scratch)
+    remember_folders_in(scratch)  # of a run that had not begun
+    remove_remembered(scratch)
     os._exit(0)  # the interpreter's own tidying up would take longer than the grading
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], (int(sys.argv[3]), int(sys.argv[4])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import threading
 import time
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 from grader.protocol.job import Work
-from grader.protocol.scratch import remove_tree
+from grader.protocol.scratch import remember, remove_remembered, remove_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "gpt-kata-"
+# What is called so is never removed.
+KEPT_PREFIX = "kept-by-gpt-kata-"
 ABANDONED_AFTER_SECONDS = 3600.0
 LAST_RUNS_SECONDS = 5.0
 
@@ -66,27 +69,38 @@ def subject_environment(seed: int) -> dict[str, str]:
 
 
 def new_scratch() -> Path:
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    """A folder for the folders of the runs, which have to be remembered as well before code under test runs."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    remember(folder)
+    return folder
 
 
 def remove_scratch(folder: Path) -> None:
-    """Remove it although other threads may use it: their processes are gone, so their runs are ending too."""
+    """Remove it although other threads may use it: their processes are gone, so their runs are ending too.
+
+    What code under test put beside the folders of its runs is left, and the folder with it, under another name.
+    """
     give_up = time.monotonic() + LAST_RUNS_SECONDS
-    while folder.exists() and time.monotonic() < give_up:
-        remove_tree(folder)
+    while not remove_remembered(folder) and time.monotonic() < give_up:
         time.sleep(0.01)
+    with suppress(OSError):
+        folder.rename(folder.with_name(folder.name.replace(PREFIX, KEPT_PREFIX, 1)))
 
 
 def remove_abandoned() -> None:
     """Remove the scratch folders of graders that were killed together with everything that would have done it.
 
-    Not at once: a grader in a container that shares this folder has a number that means nothing here.
+    Only this user's, and never through a link. Not at once: a grader in a container that shares this folder has a
+    number that means nothing here.
     """
     import psutil
 
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).partition("-")[0]
         with suppress(OSError):
-            is_old = time.time() - folder.stat().st_mtime > ABANDONED_AFTER_SECONDS
-            if is_old and owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            found = folder.lstat()
+            is_old = time.time() - found.st_mtime > ABANDONED_AFTER_SECONDS
+            is_ours = stat.S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.geteuid())
+            if is_old and is_ours and owner.isdecimal() and not psutil.pid_exists(int(owner)):
+                remember(folder, (found.st_dev, found.st_ino))
                 remove_tree(folder)

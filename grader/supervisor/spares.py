@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from grader.errors import GraderError
 from grader.protocol.job import READY, Work
+from grader.protocol.scratch import remember
 from grader.supervisor.launcher import (
     ROOT,
     Child,
@@ -32,6 +33,7 @@ class Spares:
         self._waiting = self._spawn()
 
     def start(self, work: Work) -> Child:
+        remember(work.scratch)
         with self._lock:
             if self._closed:
                 raise GraderError("the grader is ending")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from grader.supervisor.clock import Used
+from grader.supervisor.unnamed import unnamed_files
 
 # Linux has, for each thread, the nanoseconds on a processor and those for which it was ready and had none.
 WAITING_OF_THREAD = "schedstat"
@@ -27,6 +28,8 @@ class ProcessTree:
         self._cpu = self._kept_waiting = 0.0
         self.look()
         self.memory_at_first = self._resident()
+        # Whether this system tells at all what a process has written and opened.
+        self._told_at_first = (self._told_written() is not None, self._told_unnamed(0) is not None)
 
     def look(self) -> None:
         """See what is there now. What is told below is about what was seen last."""
@@ -59,14 +62,19 @@ class ProcessTree:
         return Used(self._cpu, self._kept_waiting)
 
     @property
-    def written(self) -> int:
-        """Bytes written to files and pipes by what runs now, where the system counts them."""
-        total = 0
-        for process in list(self._seen.values()):
-            with suppress(psutil.Error, AttributeError, OSError):
-                counters = process.io_counters()
-                total += getattr(counters, "write_chars", counters.write_bytes)
-        return total
+    def written(self) -> int | None:
+        """Bytes written to files and pipes, or to files through memory, by what runs now, where the system counts
+        them. None where it did and one of them hides it now."""
+        told = self._told_written()
+        return 0 if told is None and not self._told_at_first[0] else told
+
+    def unnamed(self, at_least: int) -> int | None:
+        """Bytes in files that have no name any more but are open or mapped, where the system tells.
+
+        One of which it does not tell the size counts `at_least` so much. None as in `written`.
+        """
+        told = self._told_unnamed(at_least)
+        return 0 if told is None and not self._told_at_first[1] else told
 
     def call_time(self) -> bool:
         """Tell the process that its time is up, also one that a signal stopped; False where no signal says that."""
@@ -103,6 +111,34 @@ class ProcessTree:
                 total += times.user + times.system
         return total
 
+    def _told_written(self) -> int | None:
+        total = 0
+        for process in list(self._seen.values()):
+            try:
+                counters = process.io_counters()
+            except AttributeError:
+                return None
+            except psutil.AccessDenied:
+                if not _has_ended(process):
+                    return None
+                continue
+            except (psutil.Error, OSError):
+                continue  # it has just ended
+            total += max(getattr(counters, "write_chars", 0), counters.write_bytes)
+        return total
+
+    def _told_unnamed(self, at_least: int) -> int | None:
+        sizes: dict[tuple[int, int], int] = {}
+        for process in list(self._seen.values()):
+            try:
+                sizes |= unnamed_files(process.pid, at_least)
+            except PermissionError:
+                if not _has_ended(process):
+                    return None
+            except OSError:
+                continue
+        return sum(sizes.values())
+
     def _resident(self) -> int:
         total = 0
         for process in list(self._seen.values()):
@@ -118,3 +154,11 @@ def _threads_of(pid: int) -> Iterator[tuple[str, tuple[float, float]]]:
             with suppress(OSError):
                 ran, waited, _ = (thread / WAITING_OF_THREAD).read_text().split()
                 yield thread.name, (int(ran) / 1e9, int(waited) / 1e9)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Of one that tells nothing: that is so also once it has ended, for whoever is not root."""
+    try:
+        return process.memory_info().vms == 0
+    except psutil.Error:
+        return True

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from grader.errors import GraderError
 from grader.protocol.job import START, Work
+from grader.protocol.scratch import remember
 from grader.supervisor.launcher import (
     ROOT,
     Child,
@@ -30,12 +31,14 @@ class Zygote:
 
     def __init__(self, seed: int) -> None:
         self.scratch = new_scratch()
+        self._identity = remember(self.scratch)
         self._environment = subject_environment(seed)
         self._lock = threading.Lock()
         self._closed = False
         self._boot()
 
     def start(self, work: Work) -> Child:
+        remember(work.scratch)
         with self._lock:
             try:
                 return self._start(work)
@@ -65,7 +68,10 @@ class Zygote:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "grader.sandbox.zygote", str(theirs.fileno()), str(self.scratch)],
+                [
+                    *(sys.executable, "-m", "grader.sandbox.zygote"),
+                    *(str(theirs.fileno()), str(self.scratch), *map(str, self._identity)),
+                ],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
                 env=self._environment,

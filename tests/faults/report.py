@@ -24,7 +24,7 @@ from pathlib import Path
 
 from grader.grading.bench import limits_after
 from grader.judge.results import Status
-from grader.protocol.layers import WITHOUT, Layer
+from grader.protocol.layers import NEWEST_LANDLOCK, WITHOUT, Layer
 from grader.protocol.runs import SubjectRun
 from grader.supervisor.protections import as_line
 from tests.faults.harness.naive import TAMPERINGS, against_pytest
@@ -41,6 +41,7 @@ class Part(StrEnum):
 
     SURVIVED = "survived"
     WITHOUT_FORK = "without-fork"
+    LANDLOCK = "landlock"
     CONTROL = "control"
     STATE = "state"
     OPENED = "opened"
@@ -49,6 +50,7 @@ class Part(StrEnum):
 TITLES = {
     Part.SURVIVED: "Survived",
     Part.WITHOUT_FORK: "Without fork",
+    Part.LANDLOCK: "Where Landlock is older, or missing",
     Part.CONTROL: "The control: the same cheating against plain pytest",
     Part.STATE: "Killed and interrupted",
     Part.OPENED: "What opens when a protection is off",
@@ -68,6 +70,7 @@ def main() -> int:
     write = {
         Part.SURVIVED: lambda: survived(arguments.runs, lost),
         Part.WITHOUT_FORK: lambda: without_fork(lost),
+        Part.LANDLOCK: lambda: landlock(lost),
         Part.CONTROL: control,
         Part.STATE: lambda: state(arguments.signals, lost),
         Part.OPENED: opened,
@@ -143,6 +146,23 @@ def without_fork(lost: list[str]) -> Iterator[str]:
     lost += [f"without fork: {problem}" for problem in problems]
     yield f"The same in a call, with an interpreter for each exercise: {_count(runs)} survived."
     yield from (f"- {problem}" for problem in problems)
+
+
+def landlock(lost: list[str]) -> Iterator[str]:
+    """In a call, with what older kernels know of Landlock; and, of the faults that do not need it, without."""
+    able = [case for case in IN_A_CALL if case.fault.needs is not Layer.LANDLOCK]
+    yield f"{len(IN_A_CALL) - len(able)} of the faults in a call need Landlock, of any version."
+    yield ""
+    for name, cases, environment in (
+        ("version 1", IN_A_CALL, {NEWEST_LANDLOCK: "1"}),
+        ("version 4", IN_A_CALL, {NEWEST_LANDLOCK: "4"}),
+        ("none", able, {WITHOUT: Layer.LANDLOCK}),
+    ):
+        runs = _run(cases, environment)
+        problems = _problems(runs)
+        lost += [f"Landlock {name}: {problem}" for problem in problems]
+        yield f"- {name}: {_count(runs)} survived. `{as_line(dict(runs[0].protections))}`"
+        yield from (f"  - {problem}" for problem in problems)
 
 
 def control() -> Iterator[str]:

@@ -10,8 +10,13 @@ import sys
 
 import pytest
 
+from grader.commands.opened import any_solution
+from grader.protocol.layers import NEWEST_LANDLOCK, Layer
+from grader.supervisor.launcher import Launcher
+from grader.supervisor.protections import try_all
 from tests.faults.harness.suite import CASES, Case, Run, run_all
-from tests.faults.harness.table import FAULTS, Fault, Kind, Place
+from tests.faults.harness.table import FAULTS, SYSTEM, Fault, Kind, Place
+from tests.mini import ROOT
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's"),
@@ -20,15 +25,22 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+def missing(subject_processes: Launcher) -> frozenset[Layer]:
+    """The layers that this system lacks, of those without which a fault is not survived."""
+    lacking = {tried.name for tried in try_all(subject_processes, ROOT, any_solution(ROOT)) if not tried.in_force}
+    if lacking - {"files", "reference-hidden"}:
+        pytest.skip(f"this system lacks protections: {lacking}")
+    return frozenset({Layer.LANDLOCK} if lacking else ())
+
+
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, missing: frozenset[Layer]
+) -> list[Run]:
     """Those that were asked for, in a handful of runs of the real command."""
     items = (item for item in request.session.items if isinstance(item, pytest.Function))
     chosen = [item.callspec.params["case"] for item in items if item.function is test_a_fault_is_survived]
-    done = run_all(tmp_path_factory.mktemp("faults"), chosen)
-    missing = {name: value for name, value in done[0].protections.items() if value in ("no", "python-only")}
-    if missing:
-        pytest.skip(f"this system lacks protections: {missing}")
-    return done
+    return run_all(tmp_path_factory.mktemp("faults"), [case for case in chosen if case.fault.needs not in missing])
 
 
 @pytest.mark.parametrize(
@@ -38,7 +50,9 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         for case in CASES
     ],
 )
-def test_a_fault_is_survived(runs: list[Run], case: Case) -> None:
+def test_a_fault_is_survived(runs: list[Run], missing: frozenset[Layer], case: Case) -> None:
+    if case.fault.needs in missing:
+        pytest.skip(f"it needs {case.fault.needs}, which this system lacks")
     outcome = next((outcome for run in runs for outcome in run.outcomes if outcome.case == case), None)
     assert outcome is not None, [run.problems for run in runs]
     assert outcome.problem == "", f"{outcome.status}: {outcome.message}"
@@ -72,6 +86,22 @@ def test_without_fork_they_are_survived_too(tmp_path_factory: pytest.TempPathFac
     problems = {outcome.case.name: outcome.problem for run in runs for outcome in run.outcomes if outcome.problem}
     assert problems == {}
     assert len(chosen) == len(Kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["1", "4"])
+def test_with_an_older_landlock_too(
+    tmp_path_factory: pytest.TempPathFactory, missing: frozenset[Layer], version: str
+) -> None:
+    """What Landlock came to know later is refused by seccomp as well."""
+    if missing:
+        pytest.skip(f"this system lacks {missing}")
+    about = (Kind.PARENT, Kind.REFERENCE, Kind.REPOSITORY)
+    faults = [case for case in CASES if case.place is Place.CALL]
+    chosen = [case for case in faults if case.fault in SYSTEM or case.fault.kind in about]
+    runs = run_all(tmp_path_factory.mktemp("older"), chosen, {NEWEST_LANDLOCK: version})
+    assert [problem for run in runs for problem in run.problems] == []
+    assert {o.case.name: o.problem for run in runs for o in run.outcomes if o.problem} == {}
 
 
 def test_a_fault_that_is_not_survived_is_noticed(tmp_path_factory: pytest.TempPathFactory) -> None:

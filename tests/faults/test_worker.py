@@ -20,7 +20,7 @@ from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Store
 from grader.learner.submission import read_submission
 from grader.protocol.job import Limits
-from grader.protocol.scratch import remove_tree
+from grader.protocol.scratch import remove_remembered
 from grader.supervisor import launcher
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.spares import Spares
@@ -164,12 +164,11 @@ def test_a_run_that_is_still_ending_cannot_keep_the_folder(tmp_path: Path, monke
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tries: list[Path] = []
 
-    def fail_twice(folder: Path) -> None:
+    def fail_twice(folder: Path) -> bool:
         tries.append(folder)
-        if len(tries) > 2:
-            remove_tree(folder)
+        return len(tries) > 2 and remove_remembered(folder)
 
-    monkeypatch.setattr(launcher, "remove_tree", fail_twice)
+    monkeypatch.setattr(launcher, "remove_remembered", fail_twice)
     processes = Spares(seed=17)
     processes.close()
     assert tries == [processes.scratch] * 3

@@ -77,6 +77,44 @@ list(Path().iterdir())
 import os
 os.path.exists('../data'), os.path.expanduser('~'), os.getcwd(), list(os.walk('.'))
 
+# touching what is there and what is not
+import os
+from pathlib import Path
+Path('new').touch()
+Path('new').touch()
+assert Path('new').exists()
+for change in (os.utime, lambda path: os.chmod(path, 0o600), lambda path: Path(path).chmod(0o600)):
+    change('new')
+    try: change('missing')
+    except FileNotFoundError: pass
+    else: raise AssertionError
+
+# archives
+import tarfile, zipfile
+open('a', 'w').close()
+with tarfile.open('a.tar', 'w') as t: t.add('a')
+with tarfile.open('a.tar') as t: t.extractall('out', filter='data')
+with zipfile.ZipFile('a.zip', 'w') as z: z.write('a')
+with zipfile.ZipFile('a.zip') as z: z.extractall('out')
+
+# links of its own
+import os
+open('a', 'w').close()
+os.symlink('.', 'loop')
+os.symlink('/usr', 'far')
+os.rename('far', 'farther')
+os.unlink('loop'), os.unlink('farther'), os.makedirs('.', exist_ok=True)
+
+# room on the disk
+import os
+with open('a', 'wb') as f: os.posix_fallocate(f.fileno(), 0, 4096)
+os.truncate('a', 10)
+
+# a pair of sockets
+import socket
+one, other = socket.socketpair()
+one.setblocking(True), one.sendall(b'x'), other.recv(1)
+
 # copies
 import shutil
 open('a', 'w').close()

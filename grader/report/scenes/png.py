@@ -33,7 +33,9 @@ def save_png(panels: Sequence[Panel], path: Path) -> bool:
         axes.set_axis_on()
         draw(axes, *arguments)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    path.unlink(missing_ok=True)  # never through a link: code under test has run, and may have put one there
+    with path.open("xb") as file:
+        figure.savefig(file, format="png")
     return True
 
 

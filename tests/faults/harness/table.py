@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from grader.protocol.layers import Layer
+
 
 class Place(StrEnum):
     """When a fault happens."""
@@ -43,7 +45,8 @@ class Fault:
     """`code` is what happens at the place; `result` what `double` returns, `x * 2` where the code is right.
 
     `verdicts` are those at import, in a call and after it: names separated by `|`, or an empty text where the
-    fault cannot happen there. `says` has to be in the message; `refused` among the refused acts.
+    fault cannot happen there. `says` has to be in the message; `refused` among the refused acts. `needs` is the layer
+    without which it is not survived.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Fault:
     says: str = ""
     refused: str = ""
     result: str = "x * 2"
+    needs: Layer | None = None
 
     def verdict(self, place: Place) -> frozenset[str]:
         allowed = self.verdicts[list(Place).index(place)]
@@ -67,6 +71,8 @@ LIMIT = ("limit", "limit", "passed|limit")
 RAISED = ("raised", "raised", "passed")
 NOTHING = ("passed", "passed", "passed")
 NEVER = ("wrong", "wrong", "wrong")
+# What the system answers is the same at import and afterwards.
+ANSWERED = ("", "passed", "")
 
 
 def tampering(
@@ -80,6 +86,33 @@ def value(name: str, result: str, says: str = "") -> Fault:
     """A result that is wrong, or that is not what it seems."""
     return Fault(name, Kind.VALUE, "", ("", "wrong", ""), says, "", result)
 
+
+def answered(name: str, kind: Kind, call: str) -> Fault:
+    """A call past Python that the system has to refuse."""
+    return Fault(f"{name}, past Python", kind, f"{ASKING}assert {call} < 0", ANSWERED)
+
+
+def signalling(name: str, owner: str) -> Fault:
+    """Have a pair of sockets tell another process of what arrives, by a signal that kills."""
+    return Fault(name, Kind.PARENT, SIGNALLING.format(owner=owner), NOTHING)
+
+
+ASKING = (
+    "import ctypes, os, socket\nC = ctypes.CDLL(None, use_errno=True)\n"
+    "SOLUTION = (ROOT + '/solutions/' + NAME).encode()\nADDRESS = b'\\1\\0/none\\0'\n"
+)
+PAIR = "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].detach()"
+REFUSED = "(ctypes.get_errno() != 1)"
+SIGNALLING = (
+    "import ctypes, os, socket, struct\nC = ctypes.CDLL(None)\nabove = os.getppid()\n"
+    "one, other = socket.socketpair()\nn = one.fileno()\n{owner}\nC.fcntl(n, 10, 9); C.fcntl(n, 4, 0o20002)\n"
+    "other.send(b'x')"
+)
+# getpid as a program of 32 bits asks for it, where the machine knows any; elsewhere it means nothing.
+MACHINE_CODE = (
+    "import ctypes, mmap\npage = mmap.mmap(-1, 4096, prot=7)\npage.write(bytes.fromhex('b814000000cd80c3'))\n"
+    "ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()"
+)
 
 TIME = (
     Fault("endless loop", Kind.TIME, "while True: pass", TIMEOUT, HUNG),
@@ -233,6 +266,7 @@ MEMORY = (
         "from multiprocessing import shared_memory\ns = shared_memory.SharedMemory(create=True, size=2**20)\ns.close(); s.unlink()",
         RAISED,
         "PermissionError",
+        needs=Layer.LANDLOCK,
     ),
     Fault(
         "memory that no limit counts",
@@ -599,6 +633,7 @@ REFERENCE = (
         Kind.REFERENCE,
         "import ctypes\nassert ctypes.CDLL(None).open((ROOT + '/solutions/' + NAME).encode(), 0) < 0",
         NOTHING,
+        needs=Layer.LANDLOCK,
     ),
     Fault(
         "sought in the history and in git",
@@ -607,6 +642,7 @@ REFERENCE = (
         "assert C.open((ROOT + '/.grader/progress.sqlite3').encode(), 0) < 0\n"
         "assert C.open((ROOT + '/tutor/' + NAME[:-3] + '/double.toml').encode(), 0) < 0",
         NOTHING,
+        needs=Layer.LANDLOCK,
     ),
     Fault(
         "sought in the other processes",
@@ -615,10 +651,122 @@ REFERENCE = (
         "    and os.path.exists(f'/proc/{p}') and C.open(f'/proc/{p}/mem'.encode(), 0) >= 0\n"
         "    and not os.path.exists(f'/proc/{os.getpid()}/task/{p}')]\nassert not opened, opened",
         NOTHING,
+        needs=Layer.LANDLOCK,
     ),
 )
 
 PAST = "import ctypes\nC = ctypes.CDLL(None)\n"
+
+SYSTEM = (
+    answered("has others wait who open a file", Kind.PARENT, "C.fcntl(os.open('f', os.O_CREAT), 1024, 0)"),
+    answered("watches a folder by its descriptor", Kind.PARENT, "C.fcntl(os.open('.', 0), 1026, 0x80000006)"),
+    answered("watches the files of others", Kind.PARENT, "C.inotify_init()"),
+    answered("traces its parent", Kind.PARENT, "C.ptrace(16, os.getppid(), 0, 0)"),
+    answered(
+        "reads its parent's memory by a call", Kind.PARENT, "C.process_vm_readv(os.getppid(), None, 0, None, 0, 0)"
+    ),
+    answered("opens its parent as a descriptor", Kind.PARENT, "C.syscall(434, os.getppid(), 0)"),
+    answered("slows its parent down", Kind.PARENT, "C.setpriority(0, os.getppid(), 19)"),
+    answered("takes the terminal", Kind.PARENT, "C.ioctl(0, 0x540E, 0)"),
+    answered("hides what it writes", Kind.PARENT, "C.prctl(4, 0, 0, 0, 0)"),
+    answered("lets others trace it", Kind.PARENT, "C.prctl(0x59616D61, -1, 0, 0, 0)"),
+    answered("outlives the grader", Kind.LEFT_BEHIND, "C.prctl(1, 0, 0, 0, 0)"),
+    answered("adopts the children of others", Kind.LEFT_BEHIND, "C.prctl(36, 1, 0, 0, 0)"),
+    answered("a session of its own", Kind.LEFT_BEHIND, "C.setsid()"),
+    answered("takes disk without writing", Kind.OUTPUT, "C.fallocate(os.open('f', os.O_CREAT | 1), 0, 0, 2**20)"),
+    answered("makes a file without a name", Kind.OUTPUT, "C.open(b'.', os.O_TMPFILE | os.O_RDWR, 0o600)"),
+    answered("opens files by a newer call", Kind.OUTPUT, "C.syscall(437, -100, b'.', b'\\0' * 24, 24)"),
+    answered("calls in another numbering", Kind.OUTPUT, "C.syscall(0x40000000 | 39)"),
+    answered("fills a big pipe", Kind.MEMORY, "C.fcntl(os.pipe()[1], 1031, 2**20)"),
+    answered("a queue of messages that stays", Kind.MEMORY, "C.msgget(0, 0o1600)"),
+    answered("removes the queues of others", Kind.MEMORY, "C.msgctl(0, 0, 0)"),
+    answered("semaphores of others", Kind.MEMORY, "C.semctl(0, 0, 0, 0)"),
+    answered("raises its own limits", Kind.MEMORY, "C.setrlimit(7, (ctypes.c_ulong * 2)(9999, 9999))"),
+    answered("empties its solution by reading", Kind.REPOSITORY, "C.open(SOLUTION, os.O_RDONLY | os.O_TRUNC)"),
+    answered("empties its solution by opening it for neither", Kind.REPOSITORY, "C.open(SOLUTION, 3 | os.O_TRUNC)"),
+    answered("connects a pair of sockets elsewhere", Kind.REPOSITORY, f"C.connect({PAIR}, ADDRESS, 9) + {REFUSED}"),
+    answered("names a pair of sockets", Kind.REPOSITORY, f"C.bind({PAIR}, b'\\1\\0name', 6)"),
+    answered(
+        "sends from a pair of sockets to elsewhere",
+        Kind.REPOSITORY,
+        f"C.sendto({PAIR}, b'x', 1, 0, ADDRESS, 9) + {REFUSED}",
+    ),
+    answered("sends a message from a pair of sockets", Kind.REPOSITORY, f"C.sendmsg({PAIR}, None, 0) + {REFUSED}"),
+    Fault("calls of 32 bits", Kind.ENDING, MACHINE_CODE, ("", "crashed", ""), "signal SIG"),
+    Fault(
+        "an alarm that nobody waits for",
+        Kind.ENDING,
+        "import signal, time; signal.setitimer(signal.ITIMER_REAL, 0.01); time.sleep(3)",
+        CRASH,
+        "SIGALRM",
+    ),
+    signalling("has the system kill its parent", "C.fcntl(n, 8, above)"),
+    signalling("has the system kill its parent, by a record", "C.fcntl(n, 15, struct.pack('ii', 1, above))"),
+    signalling("has the system kill its parent, by a control", "C.ioctl(n, 0x8901, struct.pack('i', above))"),
+    signalling("has the system kill its parent's group", "C.ioctl(n, 0x8902, struct.pack('i', -above))"),
+    Fault(
+        "files that are only mapped, past Python",
+        Kind.OUTPUT,
+        PAST
+        + "import os, time\nP = ctypes.c_void_p\nfor n in range(12):\n    f = open('m', 'wb+'); f.truncate(2**25)\n"
+        "    C.mmap(P(0), P(4096), P(3), P(1), P(f.fileno()), P(0)); os.unlink('m'); f.close()\ntime.sleep(20)",
+        ("", "limit", ""),
+        "wrote files",
+    ),
+    Fault(
+        "files too deep for a path",
+        Kind.OUTPUT,
+        "import os, time\nfor _ in range(20): os.mkdir('d' * 250); os.chdir('d' * 250)\n"
+        "open('f', 'wb').write(b'x' * 2**20); time.sleep(20)",
+        ("", "limit", ""),
+        "cannot look into",
+    ),
+    Fault(
+        "files in a folder that cannot be listed",
+        Kind.OUTPUT,
+        "import os, time\nos.mkdir('d', 0o300)\nfor n in range(5): open(f'd/{n}', 'wb').truncate(2**24)\n"
+        "time.sleep(20)",
+        ("", "limit", ""),
+    ),
+    Fault(
+        "removes its working folder",
+        Kind.REPOSITORY,
+        "import os, shutil; shutil.rmtree(os.getcwd())",
+        RAISED,
+        "may not remove",
+        "remove or replace",
+    ),
+    Fault(
+        "moves its working folder",
+        Kind.REPOSITORY,
+        "import os; os.mkdir('d'); os.rename('d', '../' + os.path.basename(os.getcwd()))",
+        ("", "raised", ""),
+        "may not remove",
+        "remove or replace",
+    ),
+    Fault(
+        "a link in the place of its working folder, past Python",
+        Kind.REPOSITORY,
+        PAST + "import os\nhere = os.getcwd().encode()\nfor n in os.listdir('.'): C.unlink(n.encode())\n"
+        "C.rmdir(here); C.symlink((ROOT + '/tutor').encode(), here)",
+        ("", "passed|crashed", "passed|crashed"),
+    ),
+    Fault(
+        "links among its folders",
+        Kind.REPOSITORY,
+        "import os\nos.makedirs('d/d/d/d'); os.symlink(ROOT + '/tutor', 'd/d/link')\n"
+        "os.makedirs('.0/.0/.0'); os.makedirs('.1/.1'); os.symlink(ROOT, '.0/.0/.1'); os.chmod('.', 0)",
+        ("", "passed", ""),
+    ),
+    Fault(
+        "goes elsewhere and stays there",
+        Kind.REPOSITORY,
+        "import os; os.chdir(ROOT)",
+        NOTHING,
+        "",
+        "change the working folder",
+    ),
+)
 
 REPOSITORY = (
     Fault(
@@ -642,6 +790,7 @@ REPOSITORY = (
         Kind.REPOSITORY,
         PAST + "C.unlink((ROOT + '/solutions/' + NAME).encode())",
         NOTHING,
+        needs=Layer.LANDLOCK,
     ),
     Fault(
         "rewrites its tests",
@@ -656,6 +805,7 @@ REPOSITORY = (
         Kind.REPOSITORY,
         PAST + "n = C.open((ROOT + '/exercises/' + NAME).encode(), 1)\nC.write(n, b'# mine', 6)",
         NOTHING,
+        needs=Layer.LANDLOCK,
     ),
     Fault(
         "rewrites the history",
@@ -670,6 +820,7 @@ REPOSITORY = (
         Kind.REPOSITORY,
         PAST + "C.truncate((ROOT + '/.grader/progress.sqlite3').encode(), 0)",
         NOTHING,
+        needs=Layer.LANDLOCK,
     ),
     Fault(
         "writes through a link",
@@ -684,6 +835,7 @@ REPOSITORY = (
         Kind.REPOSITORY,
         PAST + "C.rename((ROOT + '/tutor/' + NAME[:-3] + '/double.toml').encode(), (ROOT + '/../gone').encode())",
         NOTHING,
+        needs=Layer.LANDLOCK,
     ),
     Fault(
         "makes its solution unreadable",
@@ -879,5 +1031,5 @@ READING = (
 
 FAULTS = (
     *TIME, *ENDING, *LEFT_BEHIND, *MEMORY, *OUTPUT, *PARENT, *FORGERY, *VALUE, *REFERENCE, *REPOSITORY, *FORBIDDEN,
-    *READING,
+    *READING, *SYSTEM,
 )  # fmt: skip
