@@ -102,8 +102,9 @@ are torch's. Here you write them, so that nothing in your GPT is a black box.
 
 NOT ALLOWED HERE
 torch's own softmax, log_softmax, softmin, logsumexp, cross_entropy, nll_loss and linear, under any name: they
-are what you write. `torch.exp`, `.log()`, `.sum()`, `.amax()`, `.argmax()`, `@`, comparisons and indexing are
-enough. In NeuralNetwork `nn.Linear` is welcome.
+are what you write. The same holds for what computes them on the way, such as torch's attention. `torch.exp`,
+`.log()`, `.sum()`, `.amax()`, `.argmax()`, `@`, comparisons and indexing are enough. In NeuralNetwork `nn.Linear`
+is welcome.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. A model gives all V answers the same logit. What is its loss?

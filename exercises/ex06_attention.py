@@ -78,8 +78,9 @@ torch's error about shapes. Here one function does the arithmetic for all classe
 too long is refused in plain words.
 
 NOT ALLOWED HERE
-torch's own `scaled_dot_product_attention`, and anything with `multi_head_attention` in its name, which
-`nn.MultiheadAttention` calls: they are what you write. Its softmax, `nn.Linear` and `nn.Dropout` are welcome.
+torch's own `scaled_dot_product_attention`, `multi_head_attention`, which `nn.MultiheadAttention` calls, and
+whatever else of torch computes attention: it is what you write. Its softmax, `nn.Linear` and `nn.Dropout` are
+welcome.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. All scores of a row are equal. What are its weights, and what is the context vector?

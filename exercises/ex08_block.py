@@ -78,8 +78,8 @@ torch has all of this ready-made, and the exercise is to write it. LayerNorm sho
 without `batch_norm`, `group_norm`, `instance_norm` and `rms_norm`, which compute the same once x is reshaped.
 GELU and FeedForward should do without `gelu`. TransformerBlock should do without all of these, and without
 `scaled_dot_product_attention`, `multi_head_attention` and `transformer_encoder_layer`: it is built of your own
-parts. Modules that wrap them, such as `nn.LayerNorm`, count too. `nn.Linear`, `nn.Sequential` and `nn.Dropout`
-are welcome.
+parts. Modules that wrap them, such as `nn.LayerNorm`, count too, and so does whatever else of torch computes them.
+`nn.Linear`, `nn.Sequential` and `nn.Dropout` are welcome.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. What does a fresh LayerNorm make of (0, 0, 0, 8), and what of (0, 0, 0, 800)?

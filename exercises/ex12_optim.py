@@ -90,9 +90,9 @@ do not, as in the first GPT. There the warm-up starts at a rate of your choice; 
 that there is one hyperparameter less.
 
 NOT ALLOWED HERE
-torch's AdamW and Adam, with the functions adamw and adam behind them; its schedulers CosineAnnealingLR, LambdaLR,
-OneCycleLR, SequentialLR and LinearLR; clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_ and get_total_norm.
-They are what you write.
+torch's AdamW and Adam, with the functions adamw and adam behind them and every relative that has adam in its name;
+all schedulers of torch.optim.lr_scheduler, such as CosineAnnealingLR; clip_grad_norm_, clip_grad_value_,
+clip_grads_with_norm_ and get_total_norm. They are what you write. `torch.optim.Optimizer` is welcome.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. The loss is multiplied by 1000. What changes for plain gradient descent, and what for AdamW?

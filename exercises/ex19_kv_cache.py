@@ -68,8 +68,8 @@ every new text needs a reset first. Here a cache is an object that is passed in.
 middle of several texts, and a forgotten reset cannot mix them.
 
 NOT ALLOWED HERE
-In cached_attention and CachedGPT, torch's own `scaled_dot_product_attention` and anything with
-`multi_head_attention` in its name. Your own attention of exercise 6 does the arithmetic.
+In cached_attention and CachedGPT, torch's own `scaled_dot_product_attention` and `multi_head_attention`, and
+whatever else of torch computes attention. Your own of exercise 6 does the arithmetic.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. Why is there no cache for queries?

@@ -61,8 +61,9 @@ cutting is written out in `forward`. Here it has two functions, because exercise
 The book's mask is saved with the weights, which ties them to one context length.
 
 NOT ALLOWED HERE
-MultiHeadAttention should do without torch's own `scaled_dot_product_attention`, and without anything that has
-`multi_head_attention` in its name, which `nn.MultiheadAttention` calls. Your function of exercise 6 does the work.
+MultiHeadAttention should do without torch's own `scaled_dot_product_attention`, without `multi_head_attention`,
+which `nn.MultiheadAttention` calls, and without whatever else of torch computes attention. Your function of
+exercise 6 does the work.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. D is 768. How many more parameters has an attention layer with 12 heads than one with a single head?

@@ -71,7 +71,8 @@ the biases for query, key and value, which are 27,648.
 NOT ALLOWED HERE
 GPTModel should be built of your own parts. So torch's `embedding`, `scaled_dot_product_attention`,
 `multi_head_attention`, `transformer_encoder_layer`, `layer_norm`, `batch_norm`, `group_norm`, `instance_norm`,
-`rms_norm` and `gelu` are not allowed in it, nor are the modules that wrap them, such as `nn.Embedding`.
+`rms_norm` and `gelu` are not allowed in it, nor is what else of torch computes them, nor are the modules that wrap
+them, such as `nn.Embedding`.
 
 TWO QUESTIONS (the answers are at the end of this file)
 1. What does a model gain more parameters by: twice as many blocks, or vectors twice as wide?

@@ -97,7 +97,8 @@ cached text can go on. The book's attention takes its sizes one by one; here it 
 
 NOT ALLOWED HERE
 `rms_norm`, which `nn.RMSNorm` wraps, in RMSNorm: it is what you write. In GroupedQueryAttention torch's own
-`scaled_dot_product_attention` and anything with `multi_head_attention` in its name: use your own of exercise 6.
+`scaled_dot_product_attention` and `multi_head_attention`, and whatever else of torch computes attention: use your
+own of exercise 6.
 `nn.Embedding` and torch's silu are welcome.
 
 TWO QUESTIONS (the answers are at the end of this file)

@@ -17,7 +17,7 @@ from grader.judge.compare import Departure, first_departure
 from grader.judge.picture import draw
 from grader.judge.results import CheckResult, Difference, Judged, Status, first_open
 from grader.judge.surroundings import explanation
-from grader.protocol.job import OUT_OF_SIGHT
+from grader.protocol.job import OUT_OF_SIGHT, UNKNOWN
 from grader.protocol.runs import ENDLESS, IMPORT_CHECK, LACKING, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.values import Array
 from grader.text import COMMAND, shorten
@@ -221,8 +221,10 @@ def _message(finding: Finding) -> str:
             return f"`{name}` is still to be written."
         case Status.FORBIDDEN:
             why = "That is the part you are to write here yourself."
-            if what in OUT_OF_SIGHT:
+            if what.startswith(OUT_OF_SIGHT):
                 why = "Some of torch's parts may not be used here, and what runs there could not be seen."
+            elif what.startswith(UNKNOWN):
+                why = "Some of torch's parts may not be used here, and whether this is one of them is not known."
             return f"Your code uses `{what}`. {why}"
         case Status.TIMEOUT:
             hung = " It hung on this line." if finding.trace else ""

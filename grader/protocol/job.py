@@ -11,7 +11,10 @@ READY = b"\n"
 # What the supervisor sends to the zygote, together with descriptors, to have one child more.
 START = b"+"
 # What these make runs out of sight of the watch on forbidden operations: where there is one, they are refused.
-OUT_OF_SIGHT = ("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module")
+COMPILES = ("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module", "torch.jit.load")
+# How the names begin of all that is refused because what it does could not be seen, and because it is not known.
+OUT_OF_SIGHT = (*COMPILES, "torch._C.", "ctypes.")
+UNKNOWN = "torch.ops."
 
 
 @dataclass(frozen=True)

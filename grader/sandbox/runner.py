@@ -13,8 +13,9 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from time import process_time  # bound here: code under test may put something else into `time`
 from types import ModuleType
@@ -25,7 +26,7 @@ import torch
 from grader.protocol.job import Job
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place
 from grader.sandbox.draw import Draw, derive
-from grader.sandbox.forbid import ForbiddenCall, forbidding, kept_in_sight, packages_refused
+from grader.sandbox.forbid import ForbiddenCall, forbidding, importing, packages_refused, watched
 from grader.sandbox.loading import importable, run_source
 from grader.sandbox.observe import Observe, error_types, message_of
 
@@ -50,13 +51,14 @@ def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
     The first result is that of the import itself, named `IMPORT_CHECK`; if it failed it is the only one.
     """
     files = frozenset(source.path for source in job.sources.values())
-    with importable(PACKAGE, job.sources, job.asked), packages_refused(job.forbidden_packages):
+    operations = frozenset(chain.from_iterable(job.forbidden_operations.values()))
+    with importable(PACKAGE, job.sources, job.asked), packages_refused(job.forbidden_packages), watched(operations):
         probes = run_source("probes", job.probes)
         surroundings = Surroundings.now()
         start = process_time()
         ending, failure, subject = Ending.RETURNED, None, None
         try:
-            with kept_in_sight() if job.forbidden_operations else nullcontext():
+            with importing(operations):
                 subject = importlib.import_module(f"{PACKAGE}.{job.exercise}")
         except BaseException as error:
             ending, failure = describe(error, files)
@@ -66,8 +68,8 @@ def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
         if subject is None:
             return
         for check in job.checks:
-            operations = job.forbidden_operations.get(check, ())
-            result = run_check(getattr(probes, check), subject, job, operations, files, scratch)
+            forbidden = job.forbidden_operations.get(check, ())
+            result = run_check(getattr(probes, check), subject, job, forbidden, files, scratch)
             emit(result)
             if result.ending is Ending.LIMIT:  # out of memory: the checks that follow would only be slow
                 return

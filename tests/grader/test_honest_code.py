@@ -243,6 +243,36 @@ plt.show()
 # colours
 from rich import print as show
 show('[red]loss')
+
+# another optimizer
+torch.optim.SGD([torch.ones(2, requires_grad=True)], lr=0.1).step()
+
+# the text of what torch has
+import inspect
+assert 'max_norm' in inspect.getsource(torch.nn.utils.clip_grad_norm_)
+inspect.getsource(torch.optim.AdamW), inspect.signature(torch.optim.AdamW)
+
+# many tensors at once
+torch._foreach_mul([x, x], 2), torch._foreach_norm([x])
+
+# a derivative of its own
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return x * 2
+    @staticmethod
+    def backward(ctx, gradient): return gradient * 2
+Double.apply(torch.ones(2, requires_grad=True)).mean().backward()
+
+# traced layers
+import torch.fx
+torch.fx.symbolic_trace(torch.nn.Linear(2, 2))(torch.ones(1, 2))
+
+# derivatives forward
+torch.func.jacfwd(torch.tanh)(torch.ones(2))
+
+# a C library
+import ctypes
+ctypes.pythonapi.Py_GetVersion()
 """
 HABITS += f"""
 # a sum of many terms
@@ -272,3 +302,18 @@ def test_nor_do_they_at_import(grade: Grade, habit: str) -> None:
     result = grade(f"{SOLUTION}\nx = torch.ones(2, 3)\n{habit}\n")
     assert result.status is Status.PASSED, result.first_open
     assert result.refused == ()
+
+
+def test_at_import_it_may_compare_with_what_a_function_may_not_use(grade: Grade) -> None:
+    """Here `double` may not call sum, clip_grad_norm_ or AdamW. Its author tries them at import all the same."""
+    compared = """
+x = torch.ones(2, 3, requires_grad=True)
+print(total(x), x.sum(), torch.ones(3).sum().item())
+assert torch.allclose(total(x), x.sum(dim=-1))
+x.sum().backward()
+torch.nn.utils.clip_grad_norm_([x], 1.0)
+torch.optim.AdamW([x]).step()
+EXPECTED = {"total": total(x), "sums": [x.sum(dim=0), x.sum(dim=1)]}
+"""
+    result = grade(SOLUTION + compared)
+    assert result.status is Status.PASSED, result.first_open

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from grader.course.exercise import Exercise
+from grader.errors import note_traceback
 from grader.grading.bench import job_for
 from grader.protocol import scratch
 from grader.protocol.job import Limits, Source
@@ -268,15 +269,12 @@ def test_python_refuses_to_replace_the_folder(
     assert [note.partition(" (line")[0] for note in noted] == ["remove or replace its own working folder"]
 
 
-def test_what_the_grader_writes_afterwards_goes_through_no_link(
-    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_grader_writes_afterwards_goes_through_no_link(tmp_path: Path, victim: Path) -> None:
     precious = victim / "inner" / "precious"
     for name in ("scene.png", "last-error.txt"):
         (tmp_path / name).symlink_to(precious)
     assert save_png([Bars("title", "note", ("label",), ("name",), np.ones((1, 1)))], tmp_path / "scene.png")
-    monkeypatch.setattr(cli, "STATE", tmp_path)
-    cli._note_traceback()
+    note_traceback(tmp_path)
     assert precious.read_bytes() == b""
     assert (tmp_path / "scene.png").stat().st_size > 0
     assert (tmp_path / "last-error.txt").read_text() == "NoneType: None\n"

@@ -999,6 +999,49 @@ FORBIDDEN = (
         ("forbidden", "forbidden", ""),
         "`torch.jit.script`",
     ),
+    Fault(
+        "forbidden in a tensor that was kept",
+        Kind.FORBIDDEN,
+        "global kept\nkept = torch.ones(3).sum().clone()",
+        ("forbidden", "forbidden", ""),
+        "`sum`",
+        result="kept * 0 + x * 2",
+    ),
+    Fault(
+        "forbidden in torch's own copy of it",
+        Kind.FORBIDDEN,
+        "",
+        ("", "forbidden", ""),
+        "`sum`",
+        result="torch._refs.sum(x) * 0 + x * 2",
+    ),
+    Fault(
+        "forbidden below torch's dispatch",
+        Kind.FORBIDDEN,
+        "global keys\nkeys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)",
+        ("forbidden", "forbidden", ""),
+        "`sum`",
+        result="torch.ops.aten.sum.default.redispatch(keys, x) * 0 + x * 2",
+    ),
+    Fault(
+        "forbidden in an operation of one's own",
+        Kind.FORBIDDEN,
+        "global own\n@torch.library.custom_op('mine::own', mutates_args=())\n"
+        "def own(x: torch.Tensor) -> torch.Tensor: return x.sum() * 1",
+        ("forbidden", "", ""),
+        "`torch.ops.mine.own`",
+        result="own(x) * 0 + x * 2",
+    ),
+    Fault(
+        "forbidden in a thread that C starts",
+        Kind.FORBIDDEN,
+        "import ctypes\ndone = []\n"
+        "call = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda _: done.append(torch.ones(3).sum()))\n"
+        "thread, library = ctypes.c_void_p(), ctypes.CDLL(None)\n"
+        "library.pthread_create(ctypes.byref(thread), None, call, None)\nlibrary.pthread_join(thread, None)",
+        ("forbidden", "forbidden", ""),
+        "`ctypes.pthread_create`",
+    ),
     Fault("a forbidden package", Kind.FORBIDDEN, "import tiktoken", ("forbidden", "forbidden", ""), "tiktoken"),
 )
 

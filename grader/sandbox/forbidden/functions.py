@@ -1,0 +1,201 @@
+"""Gates in what torch writes in Python, such as an optimizer: it calls no operation that would give it away.
+
+A gate takes the place of a function's code. So every alias, every subclass, every instance and every copy of the
+function meets it, whenever that was made. It looks at what is forbidden when it is called.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+from grader.protocol.job import COMPILES
+from grader.sandbox.forbidden.families import is_forbidden
+from grader.sandbox.forbidden.operations import seen
+from grader.sandbox.forbidden.state import now, refuse
+
+# Packages that hold ready-made parts, or torch's operations once more, in Python.
+IN_PYTHON = (
+    "torch.nn.", "torch.optim", "torch.distributed.optim", "torch._refs", "torch._decomp", "torch._prims",
+    "torch.ao.nn", "torch._inductor.decomposition",
+)  # fmt: skip
+# Here a class or a module named after what is forbidden counts as a whole.
+OPTIMIZERS = ("torch.optim", "torch.distributed.optim")
+# Compiles formulas of its own when torch.func.jacfwd and its like are first called.
+COMPILES_ITS_OWN = str(Path("torch", "_decomp", "decompositions_for_jvp.py"))
+NUMBER = "number of the gate"
+
+
+@dataclass(frozen=True)
+class PythonFunction:
+    """A function of torch's.
+
+    `name` is what a person calls it, or the class that it is part of. It is forbidden by the families of `names`,
+    and where it is a method by the `kind` it is of, written exactly so.
+    """
+
+    function: FunctionType
+    name: str
+    names: tuple[str, ...]
+    kind: str = ""
+
+    def is_forbidden_by(self, words: frozenset[str]) -> bool:
+        """Do these words forbid it?"""
+        return self.kind in words or any(is_forbidden(name, words) for name in self.names if "backward" not in name)
+
+
+@contextmanager
+def gated(words: frozenset[str]) -> Iterator[None]:
+    """Within the block, what these words forbid of torch's Python functions looks whether it is forbidden now."""
+    gates = _gates_for(words, len(python_functions()))
+    before = [(gate, gate.function.__code__) for gate in gates]
+    try:
+        for gate in gates:
+            gate.function.__code__ = gate.code
+        yield
+    finally:
+        for gate, code in reversed(before):
+            gate.function.__code__ = code
+
+
+@cache
+def _gates_for(words: frozenset[str], found: int) -> list[_Gate]:
+    """The gates that these words need, with this number of functions found."""
+    return [*map(_out_of_sight, COMPILES), *(_gate(part) for part in _found if part.is_forbidden_by(words))]
+
+
+_looked_through: set[str] = set()
+_found: dict[PythonFunction, None] = {}
+
+
+def python_functions() -> dict[PythonFunction, None]:
+    """What torch's packages define so far. Each module is looked through once."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("torch.") and name.startswith(IN_PYTHON) and name not in _looked_through:
+            _looked_through.add(name)
+            _found.update(dict.fromkeys(_functions_of(name, module)))
+    return _found
+
+
+def _functions_of(module_name: str, module: ModuleType) -> Iterator[PythonFunction]:
+    for name, value in list(vars(module).items()):
+        if not isinstance(value, type):
+            function = _innermost(value)
+            if function is not None:
+                names = (name, *_of_optimizers(module_name, function))
+                yield PythonFunction(function, name.strip("_") if name[0] == "_" else name, names)
+            continue
+        for member in vars(value).values():
+            function = _innermost(member)
+            if function is not None:
+                of_optimizers = _of_optimizers(module_name, function)
+                yield PythonFunction(function, name, (name, *of_optimizers) if of_optimizers else (), name)
+
+
+def _of_optimizers(module_name: str, function: FunctionType) -> tuple[str, ...]:
+    """The name of the module, where all that it defines counts as what it is named after."""
+    defined_here = function.__module__ == module_name
+    return (module_name.rpartition(".")[2],) if defined_here and module_name.startswith(OPTIMIZERS) else ()
+
+
+def _innermost(value: Any) -> FunctionType | None:
+    """The innermost function, which every wrapper and every alias ends in, if it is one of torch's."""
+    while isinstance(value, FunctionType | staticmethod | classmethod) and hasattr(value, "__wrapped__"):
+        value = value.__wrapped__
+    is_torch = isinstance(value, FunctionType) and (value.__module__ or "").partition(".")[0] == "torch"
+    return value if is_torch else None
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """A function and the code that it gets."""
+
+    function: FunctionType
+    code: CodeType
+
+
+_through: list[Callable[..., Any]] = []
+
+
+def pass_through(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What the code of each gate calls."""
+    return _through[number](*args, **kwargs)
+
+
+@cache
+def _gate(found: PythonFunction) -> _Gate:
+    original = _as_it_was(found.function)
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        if found.is_forbidden_by(now.forbidden):
+            refuse(found.name)
+        return seen(found.name, original, args, kwargs)
+
+    return _gate_of(found.function, look)
+
+
+@cache
+def _out_of_sight(name: str) -> _Gate:
+    function = _innermost(pkgutil.resolve_name(name))
+    assert function is not None, name
+    original = _as_it_was(function)
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        if now.out_of_sight and not _for_torch_itself(sys._getframe()):
+            refuse(name)
+        return original(*args, **kwargs)
+
+    return _gate_of(function, look)
+
+
+def _for_torch_itself(frame: FrameType | None) -> bool:
+    while frame and not frame.f_code.co_filename.endswith(COMPILES_ITS_OWN):
+        frame = frame.f_back
+    return frame is not None
+
+
+def _as_it_was(function: FunctionType) -> FunctionType:
+    code, scope, closure = function.__code__, function.__globals__, function.__closure__
+    copied = FunctionType(code, scope, function.__name__, function.__defaults__, closure)
+    copied.__kwdefaults__ = function.__kwdefaults__
+    return copied
+
+
+def _gate_of(function: FunctionType, look: Callable[..., Any]) -> _Gate:
+    """`look` in the place of a function's code, which has to have the same number of closure cells."""
+    code = function.__code__
+    _through.append(look)
+    # Where a person looks for the function's text, it still is.
+    gate = _template(len(code.co_freevars)).replace(
+        co_name=code.co_name, co_filename=code.co_filename, co_firstlineno=code.co_firstlineno
+    )
+    constants = tuple(len(_through) - 1 if constant == NUMBER else constant for constant in gate.co_consts)
+    return _Gate(function, gate.replace(co_consts=constants))
+
+
+@cache
+def _template(cells: int) -> CodeType:
+    """The code of a gate with so many closure cells, and `NUMBER` where its number is to stand."""
+    names = [f"cell_{number}" for number in range(cells)]
+    text = (
+        f"def outer({', '.join(names)}):\n"
+        "    def gate(*args, **kwargs):\n"
+        f"        from {__name__} import pass_through\n"
+        f"        return pass_through({NUMBER!r}, args, kwargs)\n"
+        f"        {'; '.join(names) or 'pass'}\n"
+        "    return gate\n"
+    )
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    code: CodeType = scope["outer"](*names).__code__
+    return code
+
+
+python_functions()  # before the process is forked, so that no child has to look for them
