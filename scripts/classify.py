@@ -20,6 +20,7 @@ def main(arguments: list[str]) -> int:
     from grader.errors import UsageError
     from grader.report.console import Page
     from grader.text import shorten
+    from scripts.inputs.pieces import encoded
     from scripts.parts import load_parts
     from scripts.training.devices import choose_device
     from scripts.training.finetuning import end_id
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
     page = Page()
     widest = max(map(len, finetuning.labels))
     for text in chosen["texts"]:
+        encoded(tokenizer, text)  # what is wrong with it is said before an exercise meets it
         how = (network, tokenizer, finetuning.max_length, end_id(tokenizer), device)
         label, share = parts.module(EXERCISE).classify_review(text, *how)
         room = page.console.width - widest - 8

@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     from scripts.training.classifying import CLASSIFYING
     from scripts.training.finetuning import finetune
 
-    chosen = {**DEFAULTS, **given, "task": CLASSIFYING.task}
+    chosen = {**DEFAULTS, **given, "task": CLASSIFYING.task, "raised": given.get("epochs")}
     return finetune(SCRIPT, {CLASSIFYING.task: CLASSIFYING}, chosen)
 
 

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     kinds = {kind.task: kind for kind in (ANSWERING, PREFERRING)}
     task = PREFERRING.task if "dpo" in given else ANSWERING.task
     chosen = DEFAULTS | (FOR_LORA if "lora" in given else {}) | (FOR_DPO if "dpo" in given else {}) | given
-    return finetune(SCRIPT, kinds, {**chosen, "task": task})
+    return finetune(SCRIPT, kinds, {**chosen, "task": task, "raised": given.get("epochs")})
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,13 @@ Number = TypeVar("Number", int, float)
 MIXED = "mixed"
 FOLDERS = ("exercises", MIXED, "solutions")
 # What may be said beside --resume.
-ALWAYS_ALLOWED = {"using", "device", "resume"}
+ALWAYS_ALLOWED = {"using", "device", "resume", "epochs"}
+RESUME = (
+    "go on with a run that was stopped; it keeps its settings, but for --epochs, which may be more than it had: the"
+    " learning rate then follows the plan for that many, from here on"
+)
+# More than any of these numbers can be, and less than what torch takes for a size.
+LARGEST = 2**31 - 1
 # What a fine-tuning does where nothing else is asked for.
 FINETUNING: dict[str, Any] = {
     "data": None,
@@ -66,12 +72,12 @@ def flag(name: str) -> str:
 
 def positive(text: str) -> int:
     """A whole number from 1 on."""
-    return _checked(int, text, lambda value: value >= 1, "a whole number from 1 on")
+    return _checked(int, text, lambda value: 1 <= value <= LARGEST, f"a whole number from 1 on, up to {LARGEST}")
 
 
 def not_negative(text: str) -> int:
     """A whole number from 0 on."""
-    return _checked(int, text, lambda value: value >= 0, "a whole number from 0 on")
+    return _checked(int, text, lambda value: 0 <= value <= LARGEST, f"a whole number from 0 on, up to {LARGEST}")
 
 
 def above_zero(text: str) -> float:
@@ -111,10 +117,15 @@ def add_finetuning(made: argparse.ArgumentParser, defaults: Mapping[str, Any]) -
         loop.add_argument(flag(name), type=kind, metavar="N", help=f"{meaning} ({defaults[name]})")
     loop.add_argument("--eval-every", type=positive, metavar="STEPS", help="evaluate so often (an epoch)")
     runs = made.add_argument_group("the run")
-    what = "a run to begin from, or a GPT-2 folder (a small GPT, trained first)"
-    runs.add_argument("--from", dest="base", metavar="RUN", help=what)
-    runs.add_argument("--out", metavar="FOLDER", help="where to put it (a new folder in runs/)")
-    runs.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; it keeps its settings")
+    what = "a run to begin from, its best.pt, or a GPT-2 folder (a small GPT, trained first)"
+    add_run(runs, what)
+
+
+def add_run(made: argparse._ArgumentGroup, beginning: str) -> None:
+    """What a training begins from, where it goes, and how it goes on. `beginning` is the help for the first."""
+    made.add_argument("--from", dest="base", metavar="RUN|FOLDER", help=beginning)
+    made.add_argument("--out", metavar="FOLDER", help="where to put it (a new folder in runs/)")
+    made.add_argument("--resume", metavar="RUN", help=RESUME)
 
 
 def add_sampling(made: argparse.ArgumentParser, defaults: Mapping[str, Any]) -> None:

@@ -2,14 +2,15 @@
 
 Without options it trains on the story in `data/` for about a minute, evaluates after each epoch, prints a sample,
 and leaves a folder in `runs/` with the checkpoint, the tokenizer and the loss curve. Ctrl-C saves; `--resume`
-goes on as if nothing had happened, to the bit on the same machine. `torchrun --nproc_per_node=2 -m scripts.train`
-shares every batch between two processes.
+goes on as if nothing had happened, to the bit on the same machine. `--from` trains on from other weights.
+`torchrun --nproc_per_node=2 -m scripts.train` shares every batch between two processes.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "sample_tokens": 60,
     "temperature": 0.8,
     "top_k": 40,
+    "base": None,
     "out": None,
     "using": "exercises",
     "device": "auto",
@@ -61,23 +63,29 @@ def main(arguments: list[str]) -> int:
     from scripts.inputs.corpora import Corpus
     from scripts.parts import load_parts
     from scripts.training import pretraining, processes
+    from scripts.training.base import base_needs, fitting_options, load_base
     from scripts.training.devices import choose_device
-    from scripts.training.runs import Run, find_run, new_run, shown
+    from scripts.training.runs import chosen_run, shown, stopped_run
 
     options.refuse_beside_resume(given)
+    _check_source(given)
     processes.check_batch(chosen["batch_size"])
+    file = None if chosen["text"] is None else str(Path(chosen["text"]).resolve())  # resumed from elsewhere, maybe
+    corpus = Corpus(chosen["corpus"], file, chosen["url"], chosen["sha256"])
+    run = stopped_run(given["resume"]) if "resume" in given else chosen_run(chosen["out"], corpus.title)
     wants_scale = processes.started() > 1 or chosen["dtype"] is not None
-    parts = load_parts(chosen["using"], SCRIPT, *(["ex21_scale"] if wants_scale else []))
+    needs = {*(["ex21_scale"] if wants_scale else []), *(base_needs(given["base"]) if "base" in given else [])}
+    parts = load_parts(chosen["using"], SCRIPT, *sorted(needs))
     page = Page()
     page.console.quiet = processes.rank() > 0
     device = processes.own_device(choose_device(chosen["device"]))
     if "resume" in given:
-        run = find_run(given["resume"])
-        finished = pretraining.go_on(parts, run, page, device)
+        finished = pretraining.go_on(parts, run, page, device, given.get("epochs"))
+    elif "base" in given:
+        base = load_base(parts, given["base"], page, device)
+        chosen |= fitting_options(base, given)
+        finished = pretraining.begin(parts, chosen, run, corpus, page, device, base)
     else:
-        file = chosen["text"] and str(Path(chosen["text"]).resolve())  # a run may be resumed from another folder
-        corpus = Corpus(chosen["corpus"], file, chosen["url"], chosen["sha256"])
-        run = Run(Path(chosen["out"])) if chosen["out"] else new_run(corpus.title)
         finished = pretraining.begin(parts, chosen, run, corpus, page, device)
     if processes.rank() > 0:
         return 0
@@ -88,6 +96,17 @@ def main(arguments: list[str]) -> int:
     page.line("Stopped, and saved. Go on with:")
     print("  " + parts.command(SCRIPT, f"--resume {shown(run.folder)}"))
     return entry.INTERRUPTED
+
+
+def _check_source(given: Mapping[str, Any]) -> None:
+    """Raises `UsageError` where two texts are named, or one without a name."""
+    named = [name for name in ("corpus", "text", "url") if name in given]
+    if len(named) > 1:
+        options.refuse(f"{options.flag(named[0])} and {options.flag(named[1])} are two texts: leave one out")
+    if "sha256" in given and "url" not in given:
+        options.refuse("--sha256 is for --url")
+    if named and not given[named[0]].strip():
+        options.refuse(f"{options.flag(named[0])} names nothing")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         ("emb_dim", "width of a token's vector"),
         ("layers", "how many blocks"),
         ("heads", "attention heads in each"),
-        ("context_length", "how many tokens it sees"),
+        ("context_length", "how many tokens it sees; with --from, in training, and at most as many as there"),
     ):
         model.add_argument(options.flag(name), type=options.positive, metavar="N", help=_help(meaning, name))
     model.add_argument(
@@ -140,8 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--temperature", type=options.not_negative_number, help=_help("0 is greedy", "temperature"))
     sample.add_argument("--top-k", type=options.positive, help=_help("choose among so many", "top_k"))
     runs = parser.add_argument_group("the run")
-    runs.add_argument("--out", metavar="FOLDER", help="where to put it (a new folder in runs/)")
-    runs.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped; it keeps its settings")
+    what = "weights to train on: a run, its best.pt, or a GPT-2 folder; sizes and tokenizer come with them"
+    options.add_run(runs, what)
     return parser
 
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.errors import GraderError, UsageError
-from scripts.entry import ROOT
+from scripts.entry import ROOT, CannotYet
+from scripts.inputs.rows import read_text
+from scripts.inputs.vocabulary import END_OF_TEXT
 from scripts.parts import Parts
 
 # How a sample begins, where the text is one of ours.
 PROMPTS = {"story": "Ruth looked at", "manual": "The following"}
 STORY = ROOT / "data" / "story.txt"
 DOWNLOADS = ROOT / "runs" / "downloads"
+# The most characters of a text that a sample begins with: three words may be a whole page.
+PROMPT_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,13 @@ class Corpus:
 
 
 def read_corpus(corpus: Corpus, parts: Parts) -> str:
-    """The text, cleaned by your `clean_text`.
+    """The text, cleaned by your `clean_text`. There may be an end of text between documents.
 
     Raises `UsageError` for a file that is not there, is not UTF-8 text or is empty, and `GraderError` for a
     URL that gives no text.
     """
     text: str = parts.text.clean_text(_raw(corpus, parts))
-    if not text:
+    if not text.replace(END_OF_TEXT, "").strip():
         raise UsageError(f"{corpus.file or corpus.url or corpus.name} holds no text.")
     return text
 
@@ -48,7 +52,9 @@ def read_corpus(corpus: Corpus, parts: Parts) -> str:
 def prompt_for(corpus: Corpus, text: str) -> str:
     """What a sample begins with: words that this text may well hold."""
     is_ours = not corpus.file and not corpus.url
-    return PROMPTS[corpus.name] if is_ours else " ".join(text.split()[:3])
+    if is_ours:
+        return PROMPTS[corpus.name]
+    return " ".join(text.replace(END_OF_TEXT, " ").split()[:3])[:PROMPT_LENGTH]
 
 
 def checksum(text: str) -> str:
@@ -63,20 +69,15 @@ def _raw(corpus: Corpus, parts: Parts) -> str:
             text: str = parts.data.fetch_text(corpus.url, cache, corpus.sha256)
         except (OSError, ValueError) as error:
             raise GraderError(str(error)) from error
+        except NotImplementedError as error:
+            raise CannotYet(
+                "--url needs the function `fetch_text` of ex04, which is still to be written."
+            ) from error
         return text
     if corpus.file:
-        return _read(Path(corpus.file))
+        return read_text(Path(corpus.file))
     if corpus.name == "manual":
         from pydoc_data.topics import topics
 
         return "\n\n".join(topics[name] for name in sorted(topics))
-    return _read(STORY)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}).") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    return read_text(STORY)

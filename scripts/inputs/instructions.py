@@ -7,6 +7,7 @@ from typing import Any
 
 from scripts.entry import ROOT
 from scripts.inputs.rows import json_rows, refuse
+from scripts.inputs.vocabulary import END_OF_TEXT
 
 INSTRUCTIONS = ROOT / "data" / "instructions.jsonl"
 PREFERENCES = ROOT / "data" / "preferences.jsonl"
@@ -56,4 +57,6 @@ def _text(path: Path, line: int, key: str, value: Any) -> str:
         value.encode()
     except UnicodeEncodeError:
         refuse(path, line, f"{key!r} holds half a character (a lone surrogate)")
+    if END_OF_TEXT in value:
+        refuse(path, line, f"{key!r} holds {END_OF_TEXT}, which is put at the end of an answer anyway")
     return value

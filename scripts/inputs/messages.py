@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scripts.entry import ROOT
 from scripts.inputs.rows import read_text, refuse
+from scripts.inputs.vocabulary import END_OF_TEXT
 
 MESSAGES = ROOT / "data" / "messages.csv"
 LABELS = ("ham", "spam")
@@ -33,6 +34,8 @@ def read_messages(path: Path, labels: Sequence[str] = LABELS, encoding: str = "u
     for line, label, message in _from_csv(path, text) if path.suffix == ".csv" else _from_tabs(path, text):
         if label.strip() not in labels:
             refuse(path, line, f"the label is {label.strip()[:40]!r}, and should be one of {', '.join(labels)}")
+        if END_OF_TEXT in message:
+            refuse(path, line, f"{END_OF_TEXT} is no part of a message: it ends a text")
         found.append((message, labels.index(label.strip())))
     if not found:
         refuse(path, 1, "the file holds no messages")

@@ -14,26 +14,39 @@ BLANK = " \t\r\n"
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The whole file, without a byte order mark. Raises `UsageError`, with the line of a byte that does not fit."""
+    """The whole file, without a byte order mark. Raises `UsageError`, with the line of what is no text."""
+    data = read_bytes(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        return data.decode(encoding).removeprefix("\ufeff")
+        text = data.decode(encoding).removeprefix("\ufeff")
+        text.encode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         refuse(path, line, f"it is not {encoding} text ({error.reason})")
-    except LookupError as error:
+    except UnicodeError as error:
+        raise UsageError(f"{path} is not {encoding} text ({error}).") from error
+    except (LookupError, ValueError) as error:
         raise UsageError(f"There is no encoding {encoding!r}.") from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        refuse(path, line, "it holds a NUL byte, so it is no text, or not in " + encoding)
+    return text
+
+
+def read_bytes(path: Path) -> bytes:
+    """What is in a file. Raises `UsageError` where it is not there, or where it is none that has an end."""
+    try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} cannot be read: it is no ordinary file.")
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be read: {error}.") from error
 
 
 def digest(path: Path) -> str:
-    """What tells whether a resumed run still reads the same examples."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    """What tells whether a resumed run still reads the same examples. Raises `UsageError`."""
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def refuse(path: Path, line: int, problem: str) -> NoReturn:

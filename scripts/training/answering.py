@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from grader.text import shorten
 from scripts.inputs.instructions import INSTRUCTIONS, read_instructions
 from scripts.parts import Parts
 from scripts.training.base import Base
+from scripts.training.curves import LOSS
 from scripts.training.finetuning import Job, Kind, Plan, work
 from scripts.training.halves import Entry, counted, fitting, loaders, split
-from scripts.training.loop import Loop
-from scripts.training.pretraining import history_from
+from scripts.training.pretraining import entropy, history_from
 from scripts.training.runs import INSTRUCT, shown
 from scripts.training.view import LOSSES, Column
 from scripts.writing import Sampling, write
@@ -71,10 +72,18 @@ def train(page: Page, job: Job, entries: list[Entry]) -> bool:
 
     per_epoch = job.parts.train.steps_per_epoch(len(train_loader), config.accumulate)
     title = f"instructions, from {shown(Path(how.data))}"
-    finished = work(page, job, Loop(loop, per_epoch, per_epoch * config.num_epochs, title, COLUMNS))
+    guessing = entropy(_counting(train_loader.dataset, how.mask_prompt))
+    curve = replace(LOSS, baseline=(guessing, "frequencies alone"))
+    finished = work(page, job, job.loop(loop, "tokens", per_epoch, title, COLUMNS, [curve]))
     if finished:
         show_answers(page, held_out, "output", job.extra["before"], [answer(job, entry) for entry in held_out])
     return finished
+
+
+def _counting(items: Any, mask_prompt: bool) -> list[int]:
+    """The tokens of the entries that are learned, but for the ends of the texts."""
+    every = (items[number] for number in range(len(items)))
+    return [token for ids, prompt_length in every for token in (ids[prompt_length:] if mask_prompt else ids)]
 
 
 def answer(job: Job, entry: Entry) -> str:

@@ -1,7 +1,8 @@
-"""What a fine-tuning begins from: a run of `scripts.train`, a GPT-2 folder, or a small GPT trained first."""
+"""What a training begins from: a run of `scripts.train`, a GPT-2 folder, or a small GPT trained first."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ from grader.errors import UsageError
 from grader.report.console import Page
 from scripts.inputs.corpora import Corpus
 from scripts.inputs.gpt2_folder import load_folder
+from scripts.inputs.pieces import Bounded
+from scripts.inputs.vocabulary import GPT2_SIZE
+from scripts.options import flag
 from scripts.parts import Parts
 from scripts.train import DEFAULTS
 from scripts.training import pretraining
+from scripts.training.finite import all_finite
 from scripts.training.runs import (
     CLASSIFY,
     RUNS,
     ModelSettings,
     Run,
+    build_model,
     find_run,
     load_network,
     needed_by,
@@ -38,12 +44,45 @@ class NotPretrained(Exception):
 
 @dataclass(frozen=True)
 class Base:
-    """A GPT to fine-tune, with its sizes, its tokenizer and the folder that it came from."""
+    """A GPT to train on from, with its sizes and its tokenizer. `folder` may be a checkpoint in one."""
 
     folder: Path
     settings: ModelSettings
     model: Any
     tokenizer: Any
+
+    def copied(self, parts: Parts, settings: ModelSettings) -> Any:
+        """A GPT with these weights and other settings of the same sizes."""
+        model = build_model(parts, settings)
+        model.load_state_dict(self.model.state_dict())
+        return model
+
+
+def fitting_options(base: Base, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What options of `scripts.train` become where such weights are trained on.
+
+    Arguments
+        given  those that were given
+    Raises
+        UsageError: one contradicts the weights. Windows may be shorter than what the model sees; dropout is free.
+    """
+    config, tied = base.settings.config, base.settings.tie_weights
+    fixed = {
+        "vocabulary": "gpt2" if config["vocab_size"] == GPT2_SIZE else "own",
+        "merges": config["vocab_size"] - 256 - 1,  # the bytes, and the end of text
+        "emb_dim": config["emb_dim"],
+        "layers": config["n_layers"],
+        "heads": config["n_heads"],
+        "untied": not tied,
+    }
+    for name, value in fixed.items():
+        if given.get(name, value) != value:
+            there = "has a tied head" if name == "untied" else f"has {value}"
+            raise UsageError(f"{flag(name)} contradicts --from: that model {there}.")
+    context_length = given.get("context_length", config["context_length"])
+    if context_length > config["context_length"]:
+        raise UsageError(f"--context-length contradicts --from: that model sees {config['context_length']} tokens.")
+    return {"context_length": context_length, "dropout": given.get("dropout", config["drop_rate"])}
 
 
 def base_needs(given: str | None) -> tuple[str, ...]:
@@ -57,24 +96,32 @@ def load_base(parts: Parts, given: str | None, page: Page, device: torch.device)
     """Load what to begin from.
 
     Arguments
-        given  a run, or a folder with `config.json` and `model.safetensors`. None: the run that every fine-tuning
-               without a choice begins from. Where it is not there, or not finished, it is trained first.
+        given  a run, one of its checkpoints, or a folder with `config.json` and `model.safetensors`. None: the run
+               that every fine-tuning without a choice begins from. Where it is not there, or not finished, it is
+               trained first.
     Raises
-        UsageError     the folder is neither, or is damaged
+        UsageError     the folder is neither, or is damaged, or not all of its numbers are finite
         NotPretrained  Ctrl-C ended the pretraining
     """
     if given is not None and _is_hub_folder(Path(given)):
         settings, model, tokenizer = load_folder(parts, Path(given))
-        return Base(Path(given).resolve(), settings, model, tokenizer)
-    run = find_run(given) if given is not None else _pretrained(parts, page, device)
-    found = run.settings()
-    if found.finetuning and found.finetuning.task == CLASSIFY:
-        raise UsageError(f"{run.folder} is a classifier, and no longer a GPT to begin from.")
-    return Base(run.folder.resolve(), found.model, load_network(parts, run, found), run.tokenizer(parts))
+        base = Base(Path(given).resolve(), settings, model, Bounded(tokenizer))
+    else:
+        run = find_run(given) if given is not None else _pretrained(parts, page, device)
+        found = run.settings()
+        if found.finetuning and found.finetuning.task == CLASSIFY:
+            raise UsageError(f"{run.folder} is a classifier, and no longer a GPT to begin from.")
+        base = Base(run.origin, found.model, load_network(parts, run, found), run.tokenizer(parts))
+    if not all_finite(base.model.parameters()):
+        raise UsageError(f"{base.folder}: not all of its weights are finite numbers, so nothing can begin from it.")
+    return base
 
 
 def _is_hub_folder(folder: Path) -> bool:
-    return (folder / "config.json").exists() and not (folder / "settings.json").exists()
+    try:
+        return (folder / "config.json").exists() and not (folder / "settings.json").exists()
+    except (OSError, ValueError):  # no folder can have such a name
+        return False
 
 
 def _pretrained(parts: Parts, page: Page, device: torch.device) -> Run:

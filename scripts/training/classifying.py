@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from grader.errors import UsageError
 from grader.report.console import Page
 from grader.text import shorten
 from scripts.inputs.messages import LABELS, MESSAGES, counted, read_messages
@@ -16,7 +19,6 @@ from scripts.parts import Parts
 from scripts.training.base import Base
 from scripts.training.curves import Curve
 from scripts.training.finetuning import Job, Kind, Plan, end_id, work
-from scripts.training.loop import Loop
 from scripts.training.runs import CLASSIFY, shown
 from scripts.training.view import LOSSES, Column
 
@@ -24,17 +26,34 @@ Message = tuple[str, int]
 EXERCISE = "ex15_classify"
 # Shares of the messages to learn from and to look at meanwhile; the rest is judged at the end.
 SHARES = (0.7, 0.1)
+# Of each label, so that no part is empty.
+FEWEST = 5
 EXAMPLES = 8
 COLUMNS = (*LOSSES, Column("right", "train_accuracy", 7, ".1%"), Column("validation", "val_accuracy", 11, ".1%"))
 CURVES = (
-    Curve("loss (nats per message)", {"training": "train_loss", "validation": "val_loss"}),
-    Curve("share of right verdicts", {"training": "train_accuracy", "validation": "val_accuracy"}),
+    # There are as many of each label, so that is all one can know beforehand.
+    Curve(
+        "loss (nats per message)",
+        {"training": "train_loss", "validation": "val_loss"},
+        (math.log(len(LABELS)), "guessing"),
+    ),
+    Curve(
+        "share of right verdicts",
+        {"training": "train_accuracy", "validation": "val_accuracy"},
+        (1 / len(LABELS), "guessing"),
+    ),
 )
 
 
 def read(path: Path, encoding: str) -> list[Message]:
-    """The messages of a file. Raises `UsageError`."""
-    return read_messages(path, LABELS, encoding)
+    """The messages of a file. Raises `UsageError`, also where a label has too few for all three parts."""
+    messages = read_messages(path, LABELS, encoding)
+    counts = Counter(label for _, label in messages)
+    if any(counts[label] < FEWEST for label in range(len(LABELS))):
+        raise UsageError(
+            f"{path} has {counted(messages, LABELS)}: of each label there have to be {FEWEST} or more."
+        )
+    return messages
 
 
 def plan(parts: Parts, base: Base, messages: list[Message], chosen: Mapping[str, Any]) -> Plan:
@@ -90,7 +109,7 @@ def train(page: Page, job: Job, messages: list[Message]) -> bool:
 
     per_epoch = job.parts.train.steps_per_epoch(len(train_loader), config.accumulate)
     title = f"spam or not, from {shown(Path(how.data))}"
-    finished = work(page, job, Loop(loop, per_epoch, per_epoch * config.num_epochs, title, COLUMNS, CURVES))
+    finished = work(page, job, job.loop(loop, "examples", per_epoch, title, COLUMNS, CURVES))
     if finished:
         _show_table(page, how.labels, held_out, job.extra["before"], verdicts())
         before = job.extra["accuracy"]

@@ -16,19 +16,23 @@ from scripts.inputs.rows import digest
 from scripts.inputs.vocabulary import END_OF_TEXT
 from scripts.parts import Parts, load_parts
 from scripts.training.base import Base, NotPretrained, base_needs, load_base
+from scripts.training.curves import LOSS, Curve
 from scripts.training.devices import choose_device
-from scripts.training.loop import Loop, carry_out
+from scripts.training.loop import Loop, OnStep, carry_out
 from scripts.training.runs import (
     Finetuning,
     Run,
     Settings,
-    build_model,
     build_network,
-    find_run,
+    chosen_run,
+    longer,
     loop_settings,
-    new_run,
     shown,
+    stopped_run,
+    with_epochs,
 )
+from scripts.training.speed import Pace
+from scripts.training.view import Column
 
 Examples = list[Any]
 
@@ -66,6 +70,20 @@ class Job:
     def end(self) -> int:
         """The id that ends a text, and pads."""
         return end_id(self.tokenizer)
+
+    def loop(
+        self,
+        train: Callable[[Any, OnStep], Any],
+        unit: str,
+        per_epoch: int,
+        title: str,
+        columns: Sequence[Column],
+        curves: Sequence[Curve] = (LOSS,),
+    ) -> Loop:
+        """What `work` carries out. `unit` is what the history counts: tokens, for instance."""
+        total = per_epoch * self.config.num_epochs
+        pace = Pace(self.history, unit)
+        return Loop(train, self.network, self.optimizer, pace, per_epoch, total, title, columns, curves)
 
 
 @dataclass(frozen=True)
@@ -109,13 +127,13 @@ def finetune(script: str, kinds: Mapping[str, Kind], chosen: Mapping[str, Any]) 
     Arguments
         script  what stands after `python -m`
         kinds   those that this script can do, by their tasks
-        chosen  its options, and `task`: which of the kinds to begin
+        chosen  its options, and `task`: which of the kinds to begin, and `raised`: to how many epochs to go on
     """
     page = Page()
     device = choose_device(chosen["device"])
     try:
         if chosen["resume"] is not None:
-            kind, job, examples = _resumed(script, kinds, chosen, device)
+            kind, job, examples = _resumed(script, kinds, chosen, page, device)
         else:
             kind = kinds[chosen["task"]]
             job, examples = _begun(script, kind, chosen, page, device)
@@ -136,12 +154,14 @@ def finetune(script: str, kinds: Mapping[str, Kind], chosen: Mapping[str, Any]) 
 def _begun(
     script: str, kind: Kind, chosen: Mapping[str, Any], page: Page, device: torch.device
 ) -> tuple[Job, Examples]:
+    data = kind.data if chosen["data"] is None else Path(chosen["data"]).resolve()
+    run = chosen_run(chosen["out"], f"{kind.task}-{data.stem}")
     lora = {"rank": chosen["lora_rank"], "alpha": chosen["lora_alpha"]} if chosen.get("lora") else None
     needs = {*kind.needs, *base_needs(chosen["base"]), *(["ex17_lora"] if lora else [])}
     parts = load_parts(chosen["using"], script, *sorted(needs))
-    data = Path(chosen["data"]).resolve() if chosen["data"] else kind.data
     examples = kind.read(data, chosen["encoding"])  # what is wrong with it is said before a minute of pretraining
     base = load_base(parts, chosen["base"], page, device)
+    page.line(f"Encoding {len(examples):,} examples …")
     plan = kind.plan(parts, base, examples, chosen)
     per_epoch = parts.train.steps_per_epoch(-(-plan.examples // chosen["batch_size"]), chosen["accumulate"])
     how = Finetuning(
@@ -164,11 +184,8 @@ def _begun(
     if not kind.drops:
         sizes = replace(sizes, config={**sizes.config, "drop_rate": 0.0})
     settings = Settings(sizes, finetuning=how)
-    run = Run(Path(chosen["out"])) if chosen["out"] else new_run(f"{kind.task}-{data.stem}")
     _seed(how)
-    model = build_model(parts, sizes)
-    model.load_state_dict(base.model.state_dict())
-    network = build_network(parts, settings, model).to(device)
+    network = build_network(parts, settings, base.copied(parts, sizes)).to(device)
     run.begin(settings, base.tokenizer)
     history = kind.history(parts, {})
     optimizer = _optimizer(parts, network, how)
@@ -176,14 +193,15 @@ def _begun(
 
 
 def _resumed(
-    script: str, kinds: Mapping[str, Kind], chosen: Mapping[str, Any], device: torch.device
+    script: str, kinds: Mapping[str, Kind], chosen: Mapping[str, Any], page: Page, device: torch.device
 ) -> tuple[Kind, Job, Examples]:
     """Where a run stands; the random state comes back with its checkpoint."""
-    run = find_run(chosen["resume"])
-    settings = run.settings()
-    how = settings.finetuning
+    run = stopped_run(chosen["resume"])
+    begun = run.settings()
+    how = begun.finetuning
     if how is None or how.task not in kinds:
         raise UsageError(f"{run.folder} is no run of this script to go on with.")
+    settings = with_epochs(begun, chosen["raised"])
     kind = kinds[how.task]
     parts = load_parts(chosen["using"], script, *kind.needs, *(["ex17_lora"] if how.lora else []))
     data = Path(how.data)
@@ -192,8 +210,10 @@ def _resumed(
     _seed(how)
     network = build_network(parts, settings).to(device)
     optimizer = _optimizer(parts, network, how)
-    extra = run.load(parts, network, optimizer)
-    history = kind.history(parts, extra.pop("history"))
+    history, extra = run.load_training(parts, network, optimizer, kind.history)
+    if settings != begun:
+        run.keep(settings)
+        page.line(longer(begun, settings))
     job = Job(parts, run, settings, network, run.tokenizer(parts), optimizer, history, extra, device)
     return kind, job, kind.read(data, how.encoding)
 
@@ -207,8 +227,8 @@ def work(page: Page, job: Job, loop: Loop) -> bool:
     page.line(f"{shown(job.run.folder)}/ keeps the run. Ctrl-C saves it.")
     page.line()
 
-    def save(history: Any) -> None:
-        job.run.save(job.parts, job.network, job.optimizer, history, job.extra)
+    def save(history: Any, is_best: bool) -> None:
+        job.run.save(job.parts, job.network, job.optimizer, history, job.extra, is_best)
 
     return carry_out(page, job.run, loop, job.history, save)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,6 @@ from scripts.training.base import Base, load_base
 from scripts.training.curves import Curve
 from scripts.training.finetuning import Job, Kind, Plan, work
 from scripts.training.halves import Entry, counted, fitting, loaders, split
-from scripts.training.loop import Loop
 from scripts.training.runs import PREFER, shown
 from scripts.training.view import LOSSES, Column
 
@@ -31,7 +31,11 @@ COLUMNS = (
     Column("right", "val_accuracy", 7, ".0%"),
 )
 CURVES = (
-    Curve("loss (nats per pair)", {"training": "train_loss", "validation": "val_loss"}),
+    Curve(
+        "loss (nats per pair)",
+        {"training": "train_loss", "validation": "val_loss"},
+        (math.log(2), "no preference"),
+    ),
     Curve("margin of the rewards", {"training": "train_margin", "validation": "val_margin"}),
     Curve("share of pairs in order", {"training": "train_accuracy", "validation": "val_accuracy"}),
 )
@@ -93,7 +97,7 @@ def train(page: Page, job: Job, entries: list[Entry]) -> bool:
 
     per_epoch = job.parts.train.steps_per_epoch(len(train_loader), config.accumulate)
     title = f"preferences, from {shown(Path(how.data))}"
-    finished = work(page, job, Loop(loop, per_epoch, per_epoch * config.num_epochs, title, COLUMNS, CURVES))
+    finished = work(page, job, job.loop(loop, "pairs", per_epoch, title, COLUMNS, CURVES))
     if finished:
         _show_table(page, held_out, job.extra["before"], rewards())
     return finished

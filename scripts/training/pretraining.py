@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,8 +15,11 @@ from grader.errors import UsageError
 from grader.report.console import Page
 from scripts.inputs import vocabulary
 from scripts.inputs.corpora import Corpus, checksum, prompt_for, read_corpus
+from scripts.inputs.pieces import Bounded, cut, encoded
+from scripts.inputs.vocabulary import END_OF_TEXT
 from scripts.parts import Parts
 from scripts.training import processes
+from scripts.training.curves import LOSS
 from scripts.training.loop import Loop, carry_out
 from scripts.training.runs import (
     ModelSettings,
@@ -24,13 +27,21 @@ from scripts.training.runs import (
     Settings,
     TrainingSettings,
     build_model,
+    longer,
     loop_settings,
+    model_config,
     shown,
+    with_epochs,
 )
 from scripts.training.speed import Pace, told
 from scripts.training.view import LOSSES, Column
 from scripts.writing import Sampling, write
 
+if TYPE_CHECKING:
+    from scripts.training.base import Base
+
+# How much of a text the merges are learned from, in characters: more takes long, and changes few of them.
+LEARNED_FROM = 2_000_000
 # What --dtype may name.
 DTYPES = {None: None, "float32": None, "bfloat16": torch.bfloat16}
 COLUMNS = (Column("tokens", "tokens_seen", 10, ","), *LOSSES)
@@ -50,9 +61,12 @@ class Data:
 def load_data(parts: Parts, tokenizer: Any, text: str, context_length: int, batch_size: int) -> Data:
     """Split the text, encode both parts, cut windows: those for training overlap by half.
 
-    Raises `UsageError` where the text is too short for a batch of training or a window of validation.
+    An end of text between documents becomes its token, and no other token reaches across it. Raises `UsageError`
+    where the text is too short for a batch of training or a window of validation.
     """
-    train_ids, val_ids = (tokenizer.encode(part) for part in parts.data.split_text_train_val(text))
+    if END_OF_TEXT in text and END_OF_TEXT not in tokenizer.special_tokens:
+        raise UsageError(f"The text has {END_OF_TEXT} between documents, which this vocabulary has no token for.")
+    train_ids, val_ids = (tokenizer.encode(part, {END_OF_TEXT}) for part in _split(parts, text))
     stride = max(1, context_length // 2)
     generator = torch.Generator()
     train = parts.data.create_dataloader(train_ids, batch_size, context_length, stride, generator=generator)
@@ -67,6 +81,16 @@ def load_data(parts: Parts, tokenizer: Any, text: str, context_length: int, batc
     return Data(train, val, len(text), len(ids), entropy(ids))
 
 
+def _split(parts: Parts, text: str) -> tuple[str, str]:
+    """The part to learn from and the part to be tested on. An end of text on the border goes to the first."""
+    train, val = parts.data.split_text_train_val(text)
+    for length in range(1, len(END_OF_TEXT)):
+        begun, rest = END_OF_TEXT[:length], END_OF_TEXT[length:]
+        if train.endswith(begun) and val.startswith(rest):
+            return train + rest, val.removeprefix(rest)
+    return train, val
+
+
 def entropy(ids: list[int]) -> float:
     """The mean surprise in nats of one who knows how often each token occurs and nothing else.
 
@@ -77,26 +101,58 @@ def entropy(ids: list[int]) -> float:
 
 
 def begin(
-    parts: Parts, chosen: Mapping[str, Any], run: Run, corpus: Corpus, page: Page, device: torch.device
+    parts: Parts,
+    chosen: Mapping[str, Any],
+    run: Run,
+    corpus: Corpus,
+    page: Page,
+    device: torch.device,
+    base: Base | None = None,
 ) -> bool:
     """Begin a run.
 
     Arguments
         chosen  the options of `scripts.train`, under the names of its DEFAULTS
         run     the folder to make
+        base    the weights to begin with, which bring sizes and tokenizer along; None: a new GPT
     Returns
         whether it came to its end; otherwise it was stopped, and saved
     """
     text = read_corpus(corpus, parts)
-    own = chosen["vocabulary"] == "own"
-    tokenizer = vocabulary.learned(parts, text, chosen["merges"]) if own else vocabulary.gpt2(parts)
-    context_length = chosen["context_length"]
-    data = load_data(parts, tokenizer, text, context_length, chosen["batch_size"])
+    if base:
+        tokenizer, model, window = base.tokenizer, base.settings, chosen["context_length"]
+        model = replace(model, config={**model.config, "drop_rate": chosen["dropout"]})
+    else:
+        model_config(parts, _sizes(chosen, vocab_size=1))  # before minutes go by
+        tokenizer, window = _tokenizer(parts, chosen, text, page), None
+        model = _sizes(chosen, len(tokenizer.ranks) + len(tokenizer.special_tokens))
+    prompt = prompt_for(corpus, text) if chosen["prompt"] is None else chosen["prompt"]
+    _check_prompt(tokenizer, prompt)
+    data = _encoded(parts, tokenizer, text, chosen["context_length"], chosen["batch_size"], page)
     an_epoch = parts.train.steps_per_epoch(len(data.train), chosen["accumulate"])
-    model = ModelSettings(
+    training = TrainingSettings(
+        corpus=corpus,
+        text_sha256=checksum(text),
+        batch_size=chosen["batch_size"],
+        weight_decay=chosen["weight_decay"],
+        loop=loop_settings(chosen, min(an_epoch, chosen["steps"] or an_epoch), chosen["eval_batches"]),
+        prompt=prompt,
+        sample_tokens=chosen["sample_tokens"],
+        threads=chosen["threads"],
+        temperature=chosen["temperature"],
+        top_k=chosen["top_k"],
+        steps=chosen["steps"],
+        dtype=chosen["dtype"],
+        window=window,
+    )
+    return train(parts, Settings(model, training), data, tokenizer, run, page, device, base=base)
+
+
+def _sizes(chosen: Mapping[str, Any], vocab_size: int) -> ModelSettings:
+    return ModelSettings(
         config={
-            "vocab_size": len(tokenizer.ranks) + len(tokenizer.special_tokens),
-            "context_length": context_length,
+            "vocab_size": vocab_size,
+            "context_length": chosen["context_length"],
             "emb_dim": chosen["emb_dim"],
             "n_heads": chosen["heads"],
             "n_layers": chosen["layers"],
@@ -105,38 +161,49 @@ def begin(
         },
         tie_weights=not chosen["untied"],
     )
-    training = TrainingSettings(
-        corpus=corpus,
-        text_sha256=checksum(text),
-        batch_size=chosen["batch_size"],
-        weight_decay=chosen["weight_decay"],
-        loop=loop_settings(chosen, min(an_epoch, chosen["steps"] or an_epoch), chosen["eval_batches"]),
-        prompt=prompt_for(corpus, text) if chosen["prompt"] is None else chosen["prompt"],
-        sample_tokens=chosen["sample_tokens"],
-        threads=chosen["threads"],
-        temperature=chosen["temperature"],
-        top_k=chosen["top_k"],
-        steps=chosen["steps"],
-        dtype=chosen["dtype"],
-    )
-    return train(parts, Settings(model, training), data, tokenizer, run, page, device)
 
 
-def go_on(parts: Parts, run: Run, page: Page, device: torch.device) -> bool:
+def _tokenizer(parts: Parts, chosen: Mapping[str, Any], text: str, page: Page) -> Any:
+    """GPT-2's, or one that is learned from the beginning of the text."""
+    if chosen["vocabulary"] != "own":
+        return Bounded(vocabulary.gpt2(parts))
+    source = text[:LEARNED_FROM]
+    page.line(f"Learning {chosen['merges']:,} merges from {len(source):,} characters …")
+    # What stands on both sides of an end of text is not merged, so one is put where a piece is too long.
+    pieces = cut(source, parts.bpe_train.GPT2_PATTERN, [END_OF_TEXT])
+    return Bounded(vocabulary.learned(parts, END_OF_TEXT.join(pieces), chosen["merges"]))
+
+
+def _encoded(parts: Parts, tokenizer: Any, text: str, context_length: int, batch_size: int, page: Page) -> Data:
+    page.line(f"Encoding {len(text):,} characters …")
+    return load_data(parts, tokenizer, text, context_length, batch_size)
+
+
+def _check_prompt(tokenizer: Any, prompt: str) -> None:
+    """Raises `UsageError` for a prompt that no sample could begin with, before an epoch has gone by."""
+    if not encoded(tokenizer, prompt) and END_OF_TEXT not in tokenizer.special_tokens:
+        raise UsageError(f"This vocabulary has no {END_OF_TEXT} to begin with, so --prompt must not be empty.")
+
+
+def go_on(parts: Parts, run: Run, page: Page, device: torch.device, epochs: int | None = None) -> bool:
     """Go on with a run where it was stopped, as if it had not been. Returns whether it came to its end.
 
-    Raises `UsageError` where there is nothing to go on with, or where its text has changed.
+    `epochs` is how many there are to be instead. Raises `UsageError` where there is nothing to go on with, or where
+    its text has changed.
     """
     settings = run.settings()
     if settings.training is None:
         raise UsageError(f"{run.folder} is no training of `scripts.train` to go on with.")
+    raised = with_epochs(settings, epochs)
     text = read_corpus(settings.training.corpus, parts)
     if checksum(text) != settings.training.text_sha256:
-        raise UsageError("The text has changed since this run began, so it cannot go on as if it had not.")
+        raise UsageError(
+            f"{run.folder}: the text has changed since this run began, so it cannot go on as if it had not."
+        )
     tokenizer = run.tokenizer(parts)
-    context_length = settings.model.config["context_length"]
-    data = load_data(parts, tokenizer, text, context_length, settings.training.batch_size)
-    return train(parts, settings, data, tokenizer, run, page, device, resumed=True)
+    window = settings.training.window or settings.model.config["context_length"]
+    data = _encoded(parts, tokenizer, text, window, settings.training.batch_size, page)
+    return train(parts, raised, data, tokenizer, run, page, device, longer(settings, raised), resumed=True)
 
 
 def train(
@@ -147,21 +214,29 @@ def train(
     run: Run,
     page: Page,
     device: torch.device,
+    change: str = "",
     resumed: bool = False,
+    base: Base | None = None,
 ) -> bool:
-    """Train, showing what happens, until the end or Ctrl-C. Returns whether it came to its end."""
+    """Train, showing what happens, until the end or a signal. Returns whether it came to its end.
+
+    `change` says what differs in a resumed run from how it was begun.
+    """
     training = settings.training
     assert training is not None
     torch.set_num_threads(training.threads)
     torch.manual_seed(training.loop["seed"])
-    model = build_model(parts, settings.model).to(device)
+    model = (base.copied(parts, settings.model) if base else build_model(parts, settings.model)).to(device)
     groups = parts.optim.param_groups(model, training.weight_decay)
     optimizer = parts.optim.AdamW(groups, lr=training.loop["max_lr"])
     config = parts.train.TrainConfig(**training.loop)
     history = parts.train.History()
     first = processes.rank() == 0
     if resumed:
-        history = history_from(parts, run.load(parts, model, optimizer)["history"])
+        history, _ = run.load_training(parts, model, optimizer, history_from)
+        if change and first:
+            run.keep(settings)
+            page.line(change)
     elif first:
         run.begin(settings, tokenizer)
     size = parts.gpt.count_parameters(model)
@@ -185,19 +260,14 @@ def train(
         if training.steps is not None and history.step >= training.steps:
             return
 
-        def timed(history: Any) -> None:
-            pace.step(history)
-            on_step(history)
-            pace.resume(history)
-
         arguments = (model, data.train, data.val, optimizer, config)
         if processes.started() == 1 and training.dtype is None:
-            parts.train.train_model(*arguments, device, sample, timed, history)
+            parts.train.train_model(*arguments, device, sample, on_step, history)
             return
         with processes.together(parts, device) as group:
             scale = parts.module("ex21_scale")
             with nullcontext() if first else processes.led(optimizer, training.steps, history.step):
-                scale.train_ddp(*arguments, group, device, dtype, sample, timed, history)
+                scale.train_ddp(*arguments, group, device, dtype, sample, on_step, history)
 
     if not first:
         loop(history, None)
@@ -205,15 +275,23 @@ def train(
     per_epoch = parts.train.steps_per_epoch(len(data.train), config.accumulate)
     what = Loop(
         loop,
+        model,
+        optimizer,
+        pace,
         per_epoch,
         per_epoch * config.num_epochs,
         title=f"{training.corpus.title}, {size:,} parameters",
         columns=COLUMNS,
+        curves=(replace(LOSS, baseline=(data.guessing, "frequencies alone")),),
         first_line=f"{data.guessing:>45.3f}  from token frequencies alone",
         stop_after=training.steps,
     )
-    finished = carry_out(page, run, what, history, lambda history: run.save(parts, model, optimizer, history))
-    if pace.tokens and parts.has("ex21_scale"):
+
+    def save(history: Any, is_best: bool) -> None:
+        run.save(parts, model, optimizer, history, is_best=is_best)
+
+    finished = carry_out(page, run, what, history, save)
+    if pace.count and parts.has("ex21_scale"):
         page.line(told(parts, model, pace, device, dtype or torch.float32, processes.started()))
     return finished
 

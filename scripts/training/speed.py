@@ -14,30 +14,40 @@ SECONDS = 0.3
 
 
 class Pace:
-    """Tokens a second while weights are learned. Steps that were followed by an evaluation are left out."""
+    """How much is learned from in a second. Steps that were followed by an evaluation are left out.
 
-    def __init__(self, history: Any) -> None:
+    `unit` says what is counted, and with it the attribute of the history: `tokens_seen`, for instance.
+    """
+
+    def __init__(self, history: Any, unit: str = "tokens") -> None:
+        self.unit = unit
         self.seconds = 0.0
-        self.tokens = 0
+        self.count = 0
         self._noted(history)
 
     def step(self, history: Any) -> None:
         """To be called after each step, before anything else is done with it."""
-        if len(history.evaluations) == self._evaluations and len(history.samples) == self._samples:
+        if len(history.evaluations) == self._evaluations and len(getattr(history, "samples", [])) == self._samples:
             self.seconds += time.perf_counter() - self._time
-            self.tokens += history.tokens_seen - self._tokens
+            self.count += self._seen(history) - self._seen_before
 
     def resume(self, history: Any) -> None:
         """To be called when the next step is about to begin."""
         self._noted(history)
 
     @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / self.seconds if self.seconds else 0.0
+    def per_second(self) -> float:
+        return self.count / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.per_second:,.0f} {self.unit} a second" if self.count else ""
+
+    def _seen(self, history: Any) -> int:
+        return int(getattr(history, f"{self.unit}_seen"))
 
     def _noted(self, history: Any) -> None:
-        self._evaluations, self._samples = len(history.evaluations), len(history.samples)
-        self._tokens, self._time = history.tokens_seen, time.perf_counter()
+        self._evaluations, self._samples = len(history.evaluations), len(getattr(history, "samples", []))
+        self._seen_before, self._time = self._seen(history), time.perf_counter()
 
 
 def told(parts: Parts, model: Any, pace: Pace, device: torch.device, dtype: torch.dtype, processes: int) -> str:
@@ -48,9 +58,9 @@ def told(parts: Parts, model: Any, pace: Pace, device: torch.device, dtype: torc
         multiplying -= model.embedding.tok_emb.weight.numel()  # looked up, not multiplied with
     flops = scale.flops_per_token(multiplying, cfg.n_layers, cfg.emb_dim, cfg.context_length)
     peak = processes * measured_peak(device, dtype)
-    share = scale.share_of_peak(pace.tokens_per_second, flops, peak)
+    share = scale.share_of_peak(pace.per_second, flops, peak)
     return (
-        f"{flops / 1e6:,.1f} million operations a token, {pace.tokens_per_second:,.0f} tokens a second: {share:.0%}"
+        f"{flops / 1e6:,.1f} million operations a token, {pace.per_second:,.0f} tokens a second: {share:.0%}"
         f" of the {peak / 1e9:,.0f} billion operations a second that matrix products reach here."
     )
 

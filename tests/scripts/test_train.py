@@ -96,9 +96,9 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(script: Script, text_file
 
 
 def test_a_resumed_run_keeps_its_settings(script: Script, tmp_path: Path) -> None:
-    ended = script("train", *ON_SOLUTIONS, "--resume", tmp_path, "--epochs", 3)
+    ended = script("train", *ON_SOLUTIONS, "--resume", tmp_path, "--layers", 3)
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "--epochs" in ended.err
+    assert "--layers" in ended.err
 
 
 def test_a_run_whose_text_has_changed_is_not_resumed(script: Script, text_file: Path, tmp_path: Path) -> None:
