@@ -13,7 +13,6 @@ NEEDS = ("ex03_bpe", "ex10_generate", "ex11_loss", "ex12_optim", "ex13_train")
 SECONDS = 30
 
 PROMPT, NEW_TOKENS = "The ferry", 25
-END_OF_TEXT = "<|endoftext|>"
 # The training that is stopped.
 LENGTH, BATCH, RATE, STEPS, STOP, FROM, SEED = 24, 8, 1e-2, 220, 180, 165, 14
 
@@ -114,7 +113,7 @@ def write_on(subject, parts, observe, folder, text):
                 "title": "No model could be loaded from this folder",
                 "lines": textwrap.wrap(f"{folder.name}: {type(error).__name__}: {error}", 76)[:8],
                 "note": "It should be one of Hugging Face's with a GPT-2 (config.json, model.safetensors, "
-                "vocab.json), or a run of scripts.train (settings.json, tokenizer.json, checkpoint.pt).",
+                "tokenizer.json), or a run of scripts.train (settings.json, tokenizer.json, checkpoint.pt).",
             },
         )
         return
@@ -155,23 +154,14 @@ def loaded(subject, parts, folder):
         history = subject.load_checkpoint(folder / "checkpoint.pt", model).get("history") or {}
         tokenizer = bpe.BPETokenizer.load(folder / "tokenizer.json")
         return f"{folder.name[:30]}, step {history.get('step', 0)}", model, tokenizer
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if config.get("model_type") != "gpt2":
-        raise ValueError(f"config.json describes a model of type {config.get('model_type')}, not gpt2")
-    sizes = (config["vocab_size"], config["n_positions"], config["n_embd"], config["n_head"], config["n_layer"])
-    model = gpt.GPTModel(gpt.GPTConfig(*sizes, qkv_bias=True), config.get("tie_word_embeddings", True))
-    from safetensors.torch import load_file
-
-    subject.load_gpt2(model, load_file(folder / "model.safetensors"))
-    return folder.name[:36], model, gpt2_tokenizer(bpe, folder)
-
-
-def gpt2_tokenizer(bpe, folder):
-    """From `vocab.json`, where each byte is written as a printable character."""
-    entries = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    alphabet = {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
-    special = entries.pop(END_OF_TEXT, None)
-    ranks = {bytes(alphabet[character] for character in token): rank for token, rank in entries.items()}
-    return bpe.BPETokenizer(ranks, {} if special is None else {END_OF_TEXT: special})
+    files = import_module(".gpt2_files", subject.__package__).read_gpt2(folder)  # as scripts.load_gpt2 reads it
+    if files.vocabulary is None:
+        raise ValueError("this folder has no tokenizer.json; scripts.load_gpt2 can do without")
+    model = gpt.GPTModel(gpt.GPTConfig(**files.config), files.tie_weights)
+    subject.load_gpt2(model, files.weights)
+    tokenizer = bpe.BPETokenizer(files.vocabulary.ranks, files.vocabulary.special_tokens)
+    known = {*tokenizer.ranks.values(), *tokenizer.special_tokens.values()}
+    unused = torch.tensor([number for number in range(files.config["vocab_size"]) if number not in known]).long()
+    # A row without a token must not be chosen: there is no text for it.
+    model.register_forward_hook(lambda _, inputs, logits: logits.index_fill(-1, unused, -torch.inf))
+    return folder.name[:36], model, tokenizer

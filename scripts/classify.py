@@ -10,7 +10,7 @@ from scripts import entry, options
 
 SCRIPT = "scripts.classify"
 EXERCISE = "ex15_classify"
-DEFAULTS: dict[str, Any] = {"using": "exercises", "device": "auto"}
+DEFAULTS: dict[str, Any] = {"threads": 1, "using": "exercises", "device": "auto"}
 
 
 def main(arguments: list[str]) -> int:
@@ -22,11 +22,14 @@ def main(arguments: list[str]) -> int:
     from grader.text import shorten
     from scripts.inputs.pieces import encoded
     from scripts.parts import load_parts
-    from scripts.training.devices import choose_device
+    from scripts.training.devices import choose_device, use_threads
     from scripts.training.finetuning import end_id
-    from scripts.training.runs import CLASSIFY, find_run, load_network
+    from scripts.training.networks import load_network
+    from scripts.training.runs import find_run
+    from scripts.training.settings import CLASSIFY
 
     parts = load_parts(chosen["using"], SCRIPT, EXERCISE)
+    use_threads(chosen["threads"])
     run = find_run(chosen["checkpoint"])
     settings = run.settings()
     finetuning = settings.finetuning
@@ -51,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = options.parser(SCRIPT, what, "--checkpoint RUN TEXT… [options]")
     parser.add_argument("texts", nargs="+", metavar="TEXT", help="a message, in quotation marks")
     parser.add_argument("--checkpoint", required=True, metavar="RUN", help="the folder of a classifier's run")
+    options.add_threads(parser)
     return parser
 
 

@@ -1,6 +1,7 @@
 """Load OpenAI's GPT-2 into the GPT that you wrote: `python -m scripts.load_gpt2 FOLDER`.
 
-FOLDER is a model as the Hugging Face hub has it: `config.json` and `model.safetensors`, and perhaps `vocab.json`.
+FOLDER is a model as the Hugging Face hub has it: `config.json`, `model.safetensors` or its parts with an index, and
+`tokenizer.json`, or `vocab.json` with `merges.txt`.
 The result is a run like any other, from which `scripts.generate` writes.
 """
 
@@ -17,6 +18,7 @@ SCRIPT = "scripts.load_gpt2"
 DEFAULTS: dict[str, Any] = {
     "prompt": "Every effort moves you",
     "new_tokens": 30,
+    "threads": 1,
     "out": None,
     "using": "exercises",
     "device": "auto",
@@ -30,15 +32,18 @@ def main(arguments: list[str]) -> int:
     from grader.report.console import Page
     from scripts.inputs.gpt2_folder import load_folder
     from scripts.parts import load_parts
-    from scripts.training.devices import choose_device
-    from scripts.training.runs import Run, Settings, new_run, shown
-    from scripts.writing import Sampling, write
+    from scripts.training.devices import choose_device, use_threads
+    from scripts.training.runs import chosen_run, shown
+    from scripts.training.settings import Settings
+    from scripts.writing import Sampling, encoded_prompt, write
 
     parts = load_parts(chosen["using"], SCRIPT)
     device = choose_device(chosen["device"])
+    use_threads(chosen["threads"])
     folder = Path(chosen["folder"])
+    run = chosen_run(chosen["out"], folder.resolve().name)
     settings, model, tokenizer = load_folder(parts, folder)
-    run = Run(Path(chosen["out"])) if chosen["out"] else new_run(folder.resolve().name)
+    encoded_prompt(tokenizer, chosen["prompt"])  # what is wrong with the prompt is said before a run is kept
     run.begin(Settings(settings), tokenizer)
     run.save(parts, model)
     model = model.to(device).eval()
@@ -46,9 +51,10 @@ def main(arguments: list[str]) -> int:
     size = parts.gpt.count_parameters(model)
     page.line(f"GPT-2 in {parts.owner}: {size:,} parameters, on {device.type}.")
     sampling = Sampling(chosen["new_tokens"], temperature=0.0)
-    text = write(parts, model, tokenizer, chosen["prompt"], sampling, stop_at_end=True).text
-    for line in text.split("\n"):
+    written = write(parts, model, tokenizer, chosen["prompt"], sampling, stop_at_end=True)
+    for line in written.text.split("\n"):
         page.line(line, indent=2)
+    page.line(f"({written.new_tokens} tokens, {written.speed:,.0f} a second)")
     page.line("Go on with:")
     print("  " + parts.command("scripts.generate", f'--checkpoint {shown(run.folder)} --prompt "…"'))
     return 0
@@ -56,9 +62,11 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = options.parser(SCRIPT, "Load GPT-2's weights into the GPT that you wrote.", "FOLDER [options]")
-    parser.add_argument("folder", metavar="FOLDER", help="with config.json and model.safetensors, as on the hub")
+    what = "with config.json, weights in safetensors and tokenizer.json, as on the hub"
+    parser.add_argument("folder", metavar="FOLDER", help=what)
     parser.add_argument("--prompt", help=f"what to go on from at once ({DEFAULTS['prompt']})")
     parser.add_argument("--new-tokens", type=options.positive, help=f"how far ({DEFAULTS['new_tokens']})")
+    options.add_threads(parser)
     parser.add_argument("--out", metavar="FOLDER", help="where to put the run (a new folder in runs/)")
     return parser
 

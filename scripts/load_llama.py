@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "top_k": None,
     "top_p": None,
     "seed": None,
+    "threads": 1,
     "using": "exercises",
     "device": "auto",
 }
@@ -34,11 +35,12 @@ def main(arguments: list[str]) -> int:
     from grader.report.console import Page
     from scripts.inputs.llama_folder import load_folder
     from scripts.parts import load_parts
-    from scripts.training.devices import choose_device
+    from scripts.training.devices import choose_device, use_threads
     from scripts.writing import Sampling, write
 
     parts = load_parts(chosen["using"], SCRIPT, "ex19_kv_cache", "ex20_llama")
     device = choose_device(chosen["device"])
+    use_threads(chosen["threads"])
     model, tokenizer = load_folder(parts, Path(chosen["folder"]))
     model = model.to(device).eval()
     page = Page()

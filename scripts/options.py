@@ -80,6 +80,11 @@ def not_negative(text: str) -> int:
     return _checked(int, text, lambda value: 0 <= value <= LARGEST, f"a whole number from 0 on, up to {LARGEST}")
 
 
+def random_seed(text: str) -> int:
+    """A seed that torch takes."""
+    return _checked(int, text, lambda value: 0 <= value < 2**64, "a whole number from 0 on, of 64 bits at most")
+
+
 def above_zero(text: str) -> float:
     """A number above 0."""
     return _checked(float, text, lambda value: 0 < value < math.inf, "a number above 0")
@@ -136,7 +141,14 @@ def add_sampling(made: argparse.ArgumentParser, defaults: Mapping[str, Any]) -> 
     made.add_argument("--temperature", type=not_negative_number, help=what)
     made.add_argument("--top-k", type=positive, help="choose among the k likeliest tokens (all)")
     made.add_argument("--top-p", type=share, help="choose among those that make up this share (all)")
-    made.add_argument("--seed", type=not_negative, help="draw the same again (drawn anew, and shown)")
+    made.add_argument("--seed", type=random_seed, help="draw the same again (drawn anew, and shown)")
+    add_threads(made)
+
+
+def add_threads(made: argparse.ArgumentParser) -> None:
+    """With how many threads a script computes that does not train."""
+    what = "with so many threads; on a busy machine, one is the quickest (1)"
+    made.add_argument("--threads", type=positive, metavar="N", help=what)
 
 
 def refuse_beside_resume(given: Collection[str]) -> None:

@@ -28,6 +28,8 @@ from grader.text import COMMAND, shorten
 LONG_SECONDS = 30.0
 # A GPT-2 that is read from a folder and copied into the learner's.
 MEMORY_FOR_A_FOLDER = 6 * 2**30
+# The modules that read such a folder.
+HUB = Path(__file__).resolve().parents[1] / "hub"
 
 
 def show_scene(
@@ -118,10 +120,17 @@ def scene_job(
             given["story"] = story.read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{story} cannot be read: {error.strerror}.") from error
+    if read is not None:
+        sources = {**sources, **_readers()}
     folder = None if read is None else str(read)
     return Job(
         exercise.id, sources, scene.source, (LOOK,), seed, limits, exercise.asked, given=given, folder=folder
     )
+
+
+def _readers() -> dict[str, Source]:
+    """What reads a model of the hub for the scripts: modules beside the learner's, which the sandbox can import."""
+    return {path.stem: Source(str(path), path.read_text(encoding="utf-8")) for path in HUB.glob("[!_]*.py")}
 
 
 def _with_needs(submission: Submission, scene: Scene, folder: Path, root: Path) -> dict[str, Source]:

@@ -52,7 +52,8 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         if is_wanted(Layer.GUARD):
             guard.install()
         readable = [Path(job.folder) for job in work.jobs if job.folder is not None]
-        confine(scratch, work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs), readable)
+        seconds = sum(job.limits.seconds for job in work.jobs)
+        guard.expect_only(confine(scratch, work.jobs[0].limits, seconds, readable))
         once_confined()
         for number, job in enumerate(work.jobs):
             if number > 0:

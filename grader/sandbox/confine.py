@@ -29,26 +29,29 @@ SYSTEM_READABLE = (
 LAST_SECONDS = 2
 
 
-def confine(scratch: Path, limits: Limits, seconds: float, readable: Sequence[Path] = ()) -> None:
+def confine(scratch: Path, limits: Limits, seconds: float, readable: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Limit this process, for good, to reading Python's libraries and what is `readable` beside them, to writing in
     `scratch`, and to `limits`.
 
-    `seconds` is what it may take in all, on every processor.
+    `seconds` is what it may take in all, on every processor. Returns where it may read from now on; nothing where
+    that could not be limited.
     """
     if is_wanted(Layer.LIMITS):
         set_limits(limits, seconds)
     if sys.platform != "linux":
-        return
+        return ()
     linux.gain_no_privileges()
-    by_path = True
+    by_path, allowed = True, (*readable_folders(), *readable, scratch)
+    confined: tuple[Path, ...] = ()
     if is_wanted(Layer.LANDLOCK):
         with contextlib.suppress(OSError):
-            version = landlock.restrict([*readable_folders(), *readable], [scratch, Path("/dev/null")])
-            by_path = version >= landlock.KNOWS_TRUNCATE
+            version = landlock.restrict(allowed, [scratch, Path("/dev/null")])
+            by_path, confined = version >= landlock.KNOWS_TRUNCATE, allowed
     if is_wanted(Layer.SECCOMP):
         with contextlib.suppress(OSError):
             seccomp.restrict(by_path=by_path)
     linux.drop_privileges()
+    return confined
 
 
 def readable_folders() -> Iterator[Path]:

@@ -6,11 +6,14 @@ It is no wall: code that means to get round it can. The walls are landlock and s
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import glob
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from os import lstat  # bound here: code under test may put something else into `os`
 from pathlib import Path
 from types import FrameType
@@ -27,6 +30,11 @@ STANDARD = frozenset(
     function.__code__.co_filename
     for function in (os.fsencode, MutableMapping.setdefault, contextlib.contextmanager)
 )
+# The same, where a file is asked for.
+OPENS = STANDARD | {
+    function.__code__.co_filename
+    for function in (Path.open, Path.resolve, Path.iterdir, shutil.copyfile, glob.glob, codecs.open)
+}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 WRITES = ("os.truncate", "sqlite3.connect")
 # Where seccomp is in force these succeed and do nothing, on what does not exist too: the guard looks for it.
@@ -34,6 +42,8 @@ CHANGES_IN_FOLDER = ("os.chmod", "os.chown", "os.utime")  # may be relative to a
 CHANGES = (*CHANGES_IN_FOLDER, "os.setxattr", "os.removexattr")
 REMOVES = ("os.remove", "os.rmdir", "shutil.rmtree")
 NO_FOLDER = -1
+# A family of sockets: those within this machine.
+LOCAL = 1
 LISTS = ("os.listdir", "os.scandir")
 STARTS_PROCESS = (
     "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile",
@@ -56,10 +66,15 @@ class Guard:
 
     def __init__(self, root: Path, scratch: Path, files: frozenset[str], exercises: frozenset[str]) -> None:
         self.noted: list[str] = []
+        self._readable: tuple[str, ...] = ()
         self._hidden = tuple(os.path.realpath(root / name) for name in HIDDEN)
         self._scratch = os.path.realpath(scratch)
         self._files = files
         self._exercises = exercises
+
+    def expect_only(self, readable: Iterable[Path]) -> None:
+        """The system lets this process read nothing else. What the code asks for all the same is reported."""
+        self._readable = tuple(os.path.realpath(path) for path in readable)
 
     def install(self) -> None:
         handlers: dict[str, Callable[[str, tuple[Any, ...]], None]] = {"open": self._open}
@@ -72,6 +87,8 @@ class Guard:
         handlers |= dict.fromkeys(STARTS_PROCESS, self._start_process)
         handlers |= dict.fromkeys(USES_NETWORK, self._use_network)
         handlers |= dict.fromkeys(("os.chdir", "os.putenv", "os.unsetenv"), self._note_change)
+        if os.name != "nt":  # where a pair of sockets for oneself is made of the network's
+            handlers |= {"socket.__new__": self._make_socket}
         handlers |= {"os.kill": self._kill, "os.killpg": self._kill, "resource.prlimit": self._limit_other}
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -129,6 +146,10 @@ class Guard:
         for_a_library = event == "subprocess.Popen" and arguments[0] in STARTED_BY_LIBRARIES
         self._refuse("start another process", BlockingIOError, errno.EAGAIN, report=not for_a_library)
 
+    def _make_socket(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if arguments[1] != LOCAL:  # a pair of those is harmless, and a single one is of no use
+            self._use_network(event, arguments)
+
     def _use_network(self, event: str, arguments: tuple[Any, ...]) -> None:
         self._refuse("use the network")
 
@@ -143,9 +164,8 @@ class Guard:
     def _note_change(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Not refused: it concerns this process alone, and is put back after the check."""
         what = "the working folder" if event == "os.chdir" else "environment variables"
-        # What torch or Python change for themselves, on behalf of the code, is not that code's doing.
-        caller = next((frame for frame in _frames() if frame.f_code.co_filename not in STANDARD), None)
-        if caller and caller.f_code.co_filename in self._files:
+        caller = self._own_caller(STANDARD)
+        if caller:
             self._note(f"change {what}", caller.f_lineno)
 
     def _write(self, path: Any) -> None:
@@ -160,6 +180,10 @@ class Guard:
         # Python itself reads source files, for instance to show a traceback: that is none of the code's doing.
         if where and any(_beneath(where, folder) for folder in self._hidden) and self._line():
             self._refuse(f"read {where}")
+        if where and self._readable and not any(_beneath(where, folder) for folder in self._readable):
+            caller = self._own_caller(OPENS)
+            if caller:
+                self._note(f"read {where}", caller.f_lineno)  # the system refuses it
 
     def _refuse(
         self, act: str, error: type[OSError] = PermissionError, number: int = errno.EACCES, report: bool = True
@@ -173,6 +197,14 @@ class Guard:
         note = f"{act[: MAX_ACT - LINE_LENGTH]} (line {line})"
         if note not in self.noted and len(self.noted) < MAX_REFUSED:
             self.noted.append(note)
+
+    def _own_caller(self, between: frozenset[str]) -> FrameType | None:
+        """The line of the code that asks for something itself, with no more than these files between.
+
+        What torch or Python do for themselves, on behalf of the code, is not that code's doing.
+        """
+        caller = next((frame for frame in _frames() if frame.f_code.co_filename not in between), None)
+        return caller if caller and caller.f_code.co_filename in self._files else None
 
     def _line(self) -> int | None:
         """The innermost line of the code under test that is running now, if any is: of the exercise that is graded,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from grader.errors import GraderError, UsageError
+from grader.hub.byte_level import END_OF_TEXT
+from grader.hub.hub_files import (
+    Unusable,
+    check_numbers,
+    check_shapes,
+    read_config,
+    read_text,
+    read_weights,
+    size,
+)
 from grader.text import PYTHON
-from scripts.inputs.vocabulary import END_OF_TEXT
 from scripts.parts import Parts
 
-INDEX = "model.safetensors.index.json"
 # What LlamaModel computes. A file that wants something else would load, and then say something else.
 FIXED = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False}
 # The parts of a layer: the hub's name, and ours.
@@ -33,10 +40,16 @@ LAYER = {
 
 
 class Tokenizer:
-    """The folder's own tokenizer, as the scripts use one. What ends a text goes by GPT-2's name for it."""
+    """The folder's own tokenizer, as the scripts use one. What ends a text goes by GPT-2's name for it.
+
+    Attributes
+        ranks           every token with its id, special ones too
+        special_tokens  the end of a text, where there is one
+    """
 
     def __init__(self, inner: Any, end: int | None) -> None:
         self._inner = inner
+        self.ranks: dict[str, int] = inner.get_vocab(with_added_tokens=True)
         self.special_tokens = {} if end is None else {END_OF_TEXT: end}
 
     def encode(self, text: str) -> list[int]:
@@ -54,17 +67,21 @@ def load_folder(parts: Parts, folder: Path) -> tuple[Any, Tokenizer]:
     Raises `UsageError` where a file is missing or damaged, where config and weights do not fit together, or where
     the model is none that LlamaModel computes.
     """
-    path = folder / "config.json"
-    config = _read_json(path)
     llama = parts.module("ex20_llama")
-    sizes = _sizes(path, config)
-    tokenizer = _tokenizer(folder, config)
-    weights = _weights(folder)
+    try:
+        config = read_config(folder, "llama")
+        sizes = _sizes(folder, config)
+        tokenizer = _tokenizer(folder, config, sizes["vocab_size"])
+        weights = read_weights(folder)
+        check_numbers(weights, folder)
+        ours = _under_our_names(weights, sizes, folder)
+    except Unusable as error:
+        raise UsageError(str(error)) from error
     try:
         model = llama.LlamaModel(llama.LlamaConfig(**sizes))
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{path}: there is no such model: {error}.") from error
-    _fill(model, weights, sizes["tie_weights"], folder)
+        raise UsageError(f"{folder / 'config.json'}: there is no such model: {error}.") from error
+    _fill(model, ours, folder)
     return model, tokenizer
 
 
@@ -85,65 +102,66 @@ def our_name(name: str) -> str | None:
     return None if name.endswith("rotary_emb.inv_freq") else name
 
 
-def _sizes(path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a LlamaConfig."""
-    if config.get("model_type") != "llama":
-        raise UsageError(f"{path} describes a model of type {config.get('model_type')!r}, not 'llama'.")
+def _sizes(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a LlamaConfig. Raises `Unusable`."""
+    path = folder / "config.json"
     for name, value in FIXED.items():
         if config.get(name, value) != value:
-            raise UsageError(f"{path} asks for {name}={config[name]!r}; this Llama computes {value!r} only.")
+            raise Unusable(f"{path} asks for {name}={config[name]!r}; this Llama computes {value!r} only.")
     # Newer files hold the angles' parameters in one place, older ones beside the rest.
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    heads, width = size(config, "num_attention_heads", folder), size(config, "hidden_size", folder)
     try:
         kind = rope.get("rope_type") or rope.get("type") or "default"
         if kind != "default":
-            raise UsageError(f"{path} asks for angles of the type {kind!r}; this Llama computes 'default' only.")
-        heads, width = config["num_attention_heads"], config["hidden_size"]
+            raise Unusable(f"{path} asks for angles of the type {kind!r}; this Llama computes 'default' only.")
         if (config.get("head_dim") or width // heads) * heads != width:
-            raise UsageError(f"{path} asks for heads of {config['head_dim']}; {heads} of them do not make {width}.")
-        return {
-            "vocab_size": config["vocab_size"],
-            "context_length": config["max_position_embeddings"],
-            "emb_dim": width,
-            "n_heads": heads,
-            "n_kv_groups": config.get("num_key_value_heads") or heads,
-            "n_layers": config["num_hidden_layers"],
-            "hidden_dim": config["intermediate_size"],
-            "rope_base": float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0),
-            "norm_eps": float(config.get("rms_norm_eps", 1e-6)),
-            "tie_weights": bool(config.get("tie_word_embeddings", False)),
-        }
-    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"{path} is not the config of a Llama: {type(error).__name__}: {error}.") from error
+            raise Unusable(f"{path} asks for heads of {config['head_dim']}; {heads} of them do not make {width}.")
+        base = float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0)
+        eps = float(config.get("rms_norm_eps", 1e-6))
+    except (TypeError, AttributeError, OverflowError) as error:
+        raise Unusable(f"{path} is not the config of a Llama: {error}.") from error
+    if not (0 < base < math.inf and 0 <= eps < math.inf):
+        raise Unusable(f"{path} has rope_theta={base} and rms_norm_eps={eps}, which nothing can be computed with.")
+    groups = heads if config.get("num_key_value_heads") is None else size(config, "num_key_value_heads", folder)
+    return {
+        "vocab_size": size(config, "vocab_size", folder),
+        "context_length": size(config, "max_position_embeddings", folder),
+        "emb_dim": width,
+        "n_heads": heads,
+        "n_kv_groups": groups,
+        "n_layers": size(config, "num_hidden_layers", folder),
+        "hidden_dim": size(config, "intermediate_size", folder),
+        "rope_base": base,
+        "norm_eps": eps,
+        "tie_weights": bool(config.get("tie_word_embeddings", False)),
+    }
 
 
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors, under the hub's names."""
-    index = folder / INDEX
-    files = ["model.safetensors"]
-    if index.exists():
-        try:
-            files = sorted(set(_read_json(index)["weight_map"].values()))
-        except (KeyError, AttributeError, TypeError) as error:
-            raise UsageError(f"{index} does not say which file holds which tensor.") from error
-    missing = [name for name in files if not (folder / name).exists()]
-    if missing:
-        named = ", ".join(map(str, missing))
-        raise UsageError(f"{folder} lacks {named}: {len(missing)} of {len(files)} files with weights.")
-    tensors: dict[str, torch.Tensor] = {}
-    for name in files:
-        try:
-            tensors |= load_file(folder / name)
-        except (OSError, SafetensorError) as error:
-            raise UsageError(f"{folder / name} cannot be read: {error}.") from error
-    return tensors
-
-
-def _fill(model: Any, weights: dict[str, torch.Tensor], tied: bool, folder: Path) -> None:
-    """Copy the weights into the model, each into its place. Raises `UsageError` with all that does not fit."""
+def _under_our_names(
+    weights: dict[str, torch.Tensor], sizes: dict[str, Any], folder: Path
+) -> dict[str, torch.Tensor]:
+    """The tensors as LlamaModel calls them. Raises `Unusable` where they are of another size than the config says,
+    which is found out before a model of that size is made."""
     ours = {ours: tensor for name, tensor in weights.items() if (ours := our_name(name)) is not None}
-    if tied and "tok_emb.weight" in ours:
+    wanted = sizes["n_layers"]
+    numbers = [int(found[1]) for name in ours if (found := re.match(r"trf_blocks\.(\d{1,6})\.", name))]
+    layers = 1 + max(numbers, default=-1)
+    if layers != wanted:
+        first = f"trf_blocks.{min(layers, wanted)} {'has no place' if layers > wanted else 'is missing'}"
+        raise Unusable(f"{folder} has weights for {layers} layers, and its config.json says {wanted}: {first}.")
+    tables = {
+        "tok_emb.weight": (sizes["vocab_size"], sizes["emb_dim"]),
+        "trf_blocks.0.ff.fc1.weight": (sizes["hidden_dim"], sizes["emb_dim"]),
+    }
+    check_shapes(ours, tables, folder)
+    if sizes["tie_weights"] and "tok_emb.weight" in ours:
         ours.setdefault("out_head.weight", ours["tok_emb.weight"])
+    return ours
+
+
+def _fill(model: Any, ours: dict[str, torch.Tensor], folder: Path) -> None:
+    """Copy the weights into the model, each into its place. Raises `UsageError` with all that does not fit."""
     places = model.state_dict()
     problems = [f"{name} is missing" for name in places if name not in ours]
     problems += [f"{name} has no place in this model" for name in ours if name not in places]
@@ -158,10 +176,10 @@ def _fill(model: Any, weights: dict[str, torch.Tensor], tied: bool, folder: Path
     model.load_state_dict(ours)
 
 
-def _tokenizer(folder: Path, config: dict[str, Any]) -> Tokenizer:
+def _tokenizer(folder: Path, config: dict[str, Any], rows: int) -> Tokenizer:
     path = folder / "tokenizer.json"
     if not path.exists():
-        raise UsageError(f"{folder} has no tokenizer.json; the older tokenizer.model is not read here.")
+        raise Unusable(f"{folder} has no tokenizer.json; the older tokenizer.model is not read here.")
     try:
         import tokenizers
     except ImportError as error:
@@ -169,21 +187,14 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> Tokenizer:
             f"Reading {path} takes the package tokenizers: {PYTHON} -m pip install -c constraints.txt tokenizers,"
             " with the Python in .venv."
         ) from error
+    text = read_text(path)
     try:
-        inner = tokenizers.Tokenizer.from_file(str(path))
+        inner = tokenizers.Tokenizer.from_str(text)
     except Exception as error:  # it raises nothing more special
-        raise UsageError(f"{path} cannot be read: {error}.") from error
+        raise Unusable(f"{path} cannot be read: {error}.") from error
     end = config.get("eos_token_id")
-    return Tokenizer(inner, end[0] if isinstance(end, list) and end else end if isinstance(end, int) else None)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} is no JSON object.")
+    found = Tokenizer(inner, end[0] if isinstance(end, list) and end else end if isinstance(end, int) else None)
+    largest = max(found.ranks.values(), default=0)
+    if largest >= rows:
+        raise Unusable(f"{folder} has a token with the id {largest}, and weights for {rows} tokens only.")
     return found

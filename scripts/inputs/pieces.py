@@ -52,7 +52,10 @@ def cut(text: str, pattern: str, special_tokens: Collection[str]) -> list[str]:
 def encoded(tokenizer: Any, text: str) -> list[int]:
     """The ids of a text that somebody typed. Raises `UsageError` where the tokenizer refuses something in it."""
     try:
+        text.encode()
         ids: list[int] = tokenizer.encode(text)
         return ids
+    except UnicodeEncodeError as error:
+        raise UsageError("This text cannot be encoded: it holds bytes that are no UTF-8 text.") from error
     except ValueError as error:
         raise UsageError(f"This text cannot be encoded: {error}.") from error

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from grader.errors import GraderError, UsageError
+from grader.hub.byte_level import END_OF_TEXT, Vocabulary, byte_characters, read_vocabulary
+from grader.hub.hub_files import Unusable
 from scripts.parts import Parts
 
-END_OF_TEXT = "<|endoftext|>"
-GPT2_SIZE = 50257
+__all__ = ["END_OF_TEXT", "byte_characters", "from_folder", "gpt2", "learned", "tokenizer_of"]
 
 
 def learned(parts: Parts, text: str, merges: int) -> Any:
@@ -19,8 +19,11 @@ def learned(parts: Parts, text: str, merges: int) -> Any:
     return parts.bpe.BPETokenizer(ranks, {END_OF_TEXT: len(ranks)})
 
 
-def gpt2(parts: Parts) -> Any:
-    """GPT-2's vocabulary, through tiktoken's cache or the network. Raises `GraderError` where neither has it."""
+def gpt2(parts: Parts, instead: str = "`--vocabulary own` needs no network.") -> Any:
+    """GPT-2's vocabulary, through tiktoken's cache or the network.
+
+    Raises `GraderError` where neither has it; `instead` is what to do then.
+    """
     import tiktoken
 
     try:
@@ -28,39 +31,24 @@ def gpt2(parts: Parts) -> Any:
     except Exception as error:  # whatever the network raises
         raise GraderError(
             "GPT-2's vocabulary is not in tiktoken's cache and could not be downloaded"
-            f" ({type(error).__name__}). `--vocabulary own` needs no network."
+            f" ({type(error).__name__}). {instead}"
         ) from error
     return parts.bpe.BPETokenizer(encoding._mergeable_ranks, {END_OF_TEXT: encoding.eot_token})
 
 
 def from_folder(parts: Parts, folder: Path) -> Any:
-    """The tokenizer that lies beside GPT-2's weights as `vocab.json`; without that file, tiktoken's.
+    """The tokenizer that lies beside GPT-2's weights; where there is none, tiktoken's.
 
     Raises `UsageError` for a file that is not such a vocabulary.
     """
-    path = folder / "vocab.json"
-    if not path.exists():
-        return gpt2(parts)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        alphabet = {character: byte for byte, character in byte_characters().items()}
-        ranks = {
-            bytes(alphabet[character] for character in token): number
-            for token, number in entries.items()
-            if token != END_OF_TEXT
-        }
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UsageError(f"{path} is not a vocabulary as GPT-2 has it.") from error
-    specials = {END_OF_TEXT: entries[END_OF_TEXT]} if END_OF_TEXT in entries else {}
-    return parts.bpe.BPETokenizer(ranks, specials)
+        return tokenizer_of(parts, read_vocabulary(folder), folder)
+    except Unusable as error:
+        raise UsageError(str(error)) from error
 
 
-def byte_characters() -> dict[int, str]:
-    """The printable character by which GPT-2's files write each byte.
-
-    Bytes that are printable in Latin-1 stand for themselves; the others, in order, are written by the
-    characters from U+0100 on. Source: the file format of GPT-2's `vocab.json`, Radford et al. 2019.
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
+def tokenizer_of(parts: Parts, vocabulary: Vocabulary | None, folder: Path) -> Any:
+    """Your tokenizer on the vocabulary of a folder, or on tiktoken's where it has none."""
+    if vocabulary is None:
+        return gpt2(parts, f"The file tokenizer.json, put into {folder}, needs no network.")
+    return parts.bpe.BPETokenizer(vocabulary.ranks, vocabulary.special_tokens)

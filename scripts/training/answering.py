@@ -17,7 +17,8 @@ from scripts.training.curves import LOSS
 from scripts.training.finetuning import Job, Kind, Plan, work
 from scripts.training.halves import Entry, counted, fitting, loaders, split
 from scripts.training.pretraining import entropy, history_from
-from scripts.training.runs import INSTRUCT, shown
+from scripts.training.runs import shown
+from scripts.training.settings import INSTRUCT
 from scripts.training.view import LOSSES, Column
 from scripts.writing import Sampling, write
 

@@ -10,27 +10,19 @@ from typing import Any
 import torch
 
 from grader.errors import UsageError
+from grader.hub.gpt2_files import GPT2_ROWS
 from grader.report.console import Page
 from scripts.inputs.corpora import Corpus
 from scripts.inputs.gpt2_folder import load_folder
 from scripts.inputs.pieces import Bounded
-from scripts.inputs.vocabulary import GPT2_SIZE
 from scripts.options import flag
 from scripts.parts import Parts
 from scripts.train import DEFAULTS
 from scripts.training import pretraining
 from scripts.training.finite import all_finite
-from scripts.training.runs import (
-    CLASSIFY,
-    RUNS,
-    ModelSettings,
-    Run,
-    build_model,
-    find_run,
-    load_network,
-    needed_by,
-    shown,
-)
+from scripts.training.networks import build_model, load_network, needed_by
+from scripts.training.runs import RUNS, Run, find_run, shown
+from scripts.training.settings import CLASSIFY, ModelSettings
 
 # Room for an instruction with its answer, and a minute of pretraining.
 PRETRAINING = {**DEFAULTS, "context_length": 256, "epochs": 8, "batch_size": 4}
@@ -68,7 +60,7 @@ def fitting_options(base: Base, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     config, tied = base.settings.config, base.settings.tie_weights
     fixed = {
-        "vocabulary": "gpt2" if config["vocab_size"] == GPT2_SIZE else "own",
+        "vocabulary": "gpt2" if config["vocab_size"] in GPT2_ROWS else "own",
         "merges": config["vocab_size"] - 256 - 1,  # the bytes, and the end of text
         "emb_dim": config["emb_dim"],
         "layers": config["n_layers"],

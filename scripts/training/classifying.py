@@ -19,7 +19,8 @@ from scripts.parts import Parts
 from scripts.training.base import Base
 from scripts.training.curves import Curve
 from scripts.training.finetuning import Job, Kind, Plan, end_id, work
-from scripts.training.runs import CLASSIFY, shown
+from scripts.training.runs import shown
+from scripts.training.settings import CLASSIFY
 from scripts.training.view import LOSSES, Column
 
 Message = tuple[str, int]

@@ -19,18 +19,9 @@ from scripts.training.base import Base, NotPretrained, base_needs, load_base
 from scripts.training.curves import LOSS, Curve
 from scripts.training.devices import choose_device
 from scripts.training.loop import Loop, OnStep, carry_out
-from scripts.training.runs import (
-    Finetuning,
-    Run,
-    Settings,
-    build_network,
-    chosen_run,
-    longer,
-    loop_settings,
-    shown,
-    stopped_run,
-    with_epochs,
-)
+from scripts.training.networks import build_network
+from scripts.training.runs import Run, chosen_run, shown, stopped_run
+from scripts.training.settings import Finetuning, Settings, longer, loop_settings, with_epochs
 from scripts.training.speed import Pace
 from scripts.training.view import Column
 

@@ -18,7 +18,8 @@ from scripts.training.base import Base, load_base
 from scripts.training.curves import Curve
 from scripts.training.finetuning import Job, Kind, Plan, work
 from scripts.training.halves import Entry, counted, fitting, loaders, split
-from scripts.training.runs import PREFER, shown
+from scripts.training.runs import shown
+from scripts.training.settings import PREFER
 from scripts.training.view import LOSSES, Column
 
 EXERCISE = "ex18_dpo"

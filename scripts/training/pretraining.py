@@ -15,27 +15,18 @@ from grader.errors import UsageError
 from grader.report.console import Page
 from scripts.inputs import vocabulary
 from scripts.inputs.corpora import Corpus, checksum, prompt_for, read_corpus
-from scripts.inputs.pieces import Bounded, cut, encoded
+from scripts.inputs.pieces import Bounded, cut
 from scripts.inputs.vocabulary import END_OF_TEXT
 from scripts.parts import Parts
 from scripts.training import processes
 from scripts.training.curves import LOSS
 from scripts.training.loop import Loop, carry_out
-from scripts.training.runs import (
-    ModelSettings,
-    Run,
-    Settings,
-    TrainingSettings,
-    build_model,
-    longer,
-    loop_settings,
-    model_config,
-    shown,
-    with_epochs,
-)
+from scripts.training.networks import build_model, model_config
+from scripts.training.runs import Run, shown
+from scripts.training.settings import ModelSettings, Settings, TrainingSettings, longer, loop_settings, with_epochs
 from scripts.training.speed import Pace, told
 from scripts.training.view import LOSSES, Column
-from scripts.writing import Sampling, write
+from scripts.writing import Sampling, encoded_prompt, write
 
 if TYPE_CHECKING:
     from scripts.training.base import Base
@@ -127,7 +118,7 @@ def begin(
         tokenizer, window = _tokenizer(parts, chosen, text, page), None
         model = _sizes(chosen, len(tokenizer.ranks) + len(tokenizer.special_tokens))
     prompt = prompt_for(corpus, text) if chosen["prompt"] is None else chosen["prompt"]
-    _check_prompt(tokenizer, prompt)
+    encoded_prompt(tokenizer, prompt)
     data = _encoded(parts, tokenizer, text, chosen["context_length"], chosen["batch_size"], page)
     an_epoch = parts.train.steps_per_epoch(len(data.train), chosen["accumulate"])
     training = TrainingSettings(
@@ -177,12 +168,6 @@ def _tokenizer(parts: Parts, chosen: Mapping[str, Any], text: str, page: Page) -
 def _encoded(parts: Parts, tokenizer: Any, text: str, context_length: int, batch_size: int, page: Page) -> Data:
     page.line(f"Encoding {len(text):,} characters …")
     return load_data(parts, tokenizer, text, context_length, batch_size)
-
-
-def _check_prompt(tokenizer: Any, prompt: str) -> None:
-    """Raises `UsageError` for a prompt that no sample could begin with, before an epoch has gone by."""
-    if not encoded(tokenizer, prompt) and END_OF_TEXT not in tokenizer.special_tokens:
-        raise UsageError(f"This vocabulary has no {END_OF_TEXT} to begin with, so --prompt must not be empty.")
 
 
 def go_on(parts: Parts, run: Run, page: Page, device: torch.device, epochs: int | None = None) -> bool:

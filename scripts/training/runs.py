@@ -7,9 +7,11 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from grader.errors import GraderError, UsageError
@@ -20,6 +22,7 @@ from scripts.inputs.pieces import Bounded
 from scripts.parts import Parts
 from scripts.training import processes
 from scripts.training.curves import LOSS, Curve, save_png
+from scripts.training.settings import Finetuning, ModelSettings, Settings, TrainingSettings
 from scripts.training.storing import move_into_place, write_text, written_whole
 
 RUNS = ROOT / "runs"
@@ -27,81 +30,6 @@ RUNS = ROOT / "runs"
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 # In what torch says where a file cannot be written to its end.
 TORCH_WRITES = ("inline_container", "PytorchStreamWriter")
-CLASSIFY, INSTRUCT, PREFER = TASKS = ("classify", "instruct", "prefer")
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """The model: the fields of its GPTConfig, and whether the head is the token embedding."""
-
-    config: dict[str, Any]
-    tie_weights: bool = True
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Everything else that decides how the training goes; with the same settings it goes the same way."""
-
-    corpus: Corpus
-    text_sha256: str
-    batch_size: int
-    weight_decay: float
-    threads: int
-    loop: dict[str, Any]  # the fields of the TrainConfig
-    prompt: str
-    sample_tokens: int
-    temperature: float
-    top_k: int
-    steps: int | None = None  # end after so many
-    dtype: str | None = None  # in which forward and loss are computed; None: as the weights are
-    window: int | None = None  # tokens in a window; None: as many as the model sees
-
-
-@dataclass(frozen=True)
-class Finetuning:
-    """What decides how a fine-tuning goes.
-
-    task        one of TASKS
-    base        the folder that it began from, or a checkpoint in it
-    data        the file with the examples; `data_sha256` is what its bytes have to hash to, `encoding` how messages
-                are written
-    labels      of a classifier, in the order of its outputs
-    max_length  how many tokens of an example count
-    lora        rank and alpha of the adapters; None: all weights are trained
-    beta        of DPO
-    loop        the fields of the TrainConfig
-    """
-
-    task: str
-    base: str
-    data: str
-    data_sha256: str
-    max_length: int
-    batch_size: int
-    weight_decay: float
-    threads: int
-    loop: dict[str, Any]
-    labels: list[str] = field(default_factory=list)
-    encoding: str = "utf-8"
-    lora: dict[str, Any] | None = None
-    mask_prompt: bool = False
-    beta: float = 0.1
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is written to `settings.json`. Weights that were loaded have neither training nor fine-tuning."""
-
-    model: ModelSettings
-    training: TrainingSettings | None = None
-    finetuning: Finetuning | None = None
-
-    @property
-    def how(self) -> TrainingSettings | Finetuning:
-        """How it is trained, whichever it is."""
-        how = self.training or self.finetuning
-        assert how is not None
-        return how
 
 
 @dataclass(frozen=True)
@@ -208,7 +136,13 @@ class Run:
                 finetuning = Finetuning(**finetuning)
             return Settings(ModelSettings(**entries["model"]), training, finetuning)
         except FileNotFoundError as error:
+            if (self.folder / "config.json").exists():
+                raise UsageError(
+                    f"{self.folder} is a model as the hub has it: `scripts.load_gpt2` makes a run of it."
+                ) from error
             raise UsageError(f"{self.folder} is not a run: it has no settings.json. {_known_runs()}") from error
+        except NotADirectoryError as error:
+            raise UsageError(f"{self.folder} is a file. Name the folder of a run. {_known_runs()}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{self.settings_file} cannot be read: {_said(error)}.") from error
 
@@ -224,9 +158,15 @@ class Run:
     def load(self, parts: Parts, model: Any, optimizer: Any = None) -> dict[str, Any]:
         """Put the checkpoint into model and optimizer; returns what was saved beside. Raises `UsageError`."""
         try:
-            extra: dict[str, Any] = parts.weights.load_checkpoint(self.checkpoint, model, optimizer)
+            with warnings.catch_warnings(action="ignore"):
+                extra: dict[str, Any] = parts.weights.load_checkpoint(self.checkpoint, model, optimizer)
         except FileNotFoundError as error:
             raise UsageError(f"{self.folder} has no {self.file}: the run ended before there was one.") from error
+        except (UnpicklingError, EOFError) as error:  # whose text advises to run as code what is in the file
+            raise UsageError(
+                f"{self.checkpoint} is no checkpoint that torch reads: it is damaged, or holds more than tensors"
+                " and plain values."
+            ) from error
         except Exception as error:
             raise UsageError(
                 f"{self.checkpoint} cannot be loaded ({_said(error)}): it is damaged, or none of this run's."
@@ -242,50 +182,6 @@ class Run:
             return history(parts, extra.pop("history")), extra
         except (AttributeError, KeyError, TypeError) as error:
             raise UsageError(f"{self.checkpoint} says nothing of a training to go on with.") from error
-
-
-def loop_settings(chosen: Mapping[str, Any], eval_every: int, eval_batches: int | None = None) -> dict[str, Any]:
-    """The fields of a TrainConfig, from a script's options. `eval_every` is for where they do not say."""
-    return {
-        "num_epochs": chosen["epochs"],
-        "max_lr": chosen["lr"],
-        "min_lr": chosen["lr"] / 10,
-        "warmup_steps": chosen["warmup"],
-        "max_norm": chosen["max_norm"],
-        "accumulate": chosen["accumulate"],
-        "eval_every": chosen["eval_every"] or eval_every,
-        "eval_batches": eval_batches,
-        "seed": chosen["seed"],
-    }
-
-
-def with_epochs(settings: Settings, epochs: int | None) -> Settings:
-    """The settings of a training that is to go on to so many epochs; None: to as many as it has.
-
-    Raises `UsageError` for fewer, and where it is the steps that end it.
-    """
-    how, before = settings.how, settings.how.loop["num_epochs"]
-    if epochs is None or epochs == before:
-        return settings
-    if epochs < before:
-        raise UsageError(
-            f"This run has {before} epochs; --resume can raise their number, but not lower it to {epochs}."
-        )
-    if isinstance(how, TrainingSettings) and how.steps is not None:
-        raise UsageError(f"This run ends after {how.steps} --steps, so more --epochs would not make it longer.")
-    raised: Any = replace(how, loop={**how.loop, "num_epochs": epochs})
-    return replace(settings, training=raised) if settings.training else replace(settings, finetuning=raised)
-
-
-def longer(before: Settings, after: Settings) -> str:
-    """What follows from more epochs, in words; nothing where there are no more."""
-    if after == before:
-        return ""
-    old, new = before.how.loop["num_epochs"], after.how.loop["num_epochs"]
-    return (
-        f"Now {new} epochs instead of {old}. The learning rate falls over all of them, so from here on it is higher"
-        f" than planned, and the run will not equal one that had {new} from the beginning."
-    )
 
 
 def chosen_run(out: str | None, name: str) -> Run:
@@ -351,52 +247,6 @@ def stopped_run(path: str) -> Run:
     return run
 
 
-def model_config(parts: Parts, settings: ModelSettings) -> Any:
-    """The GPTConfig. Raises `UsageError` for settings that fit no model."""
-    try:
-        return parts.gpt.GPTConfig(**settings.config)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"There is no such model: {error}.") from error
-
-
-def build_model(parts: Parts, settings: ModelSettings) -> Any:
-    """A GPT of these settings, freshly initialised. Raises `UsageError` for settings that fit no model."""
-    return parts.gpt.GPTModel(model_config(parts, settings), settings.tie_weights)
-
-
-def build_network(parts: Parts, settings: Settings, model: Any = None) -> Any:
-    """What a run's checkpoint holds the weights of: a GPT, one with adapters, or a classifier.
-
-    It is built around `model`, or around a new GPT. A fine-tuned one wants exercises beyond the first fifteen:
-    `needed_by` names them.
-    """
-    network = build_model(parts, settings.model) if model is None else model
-    finetuning = settings.finetuning
-    if finetuning and finetuning.task == CLASSIFY:
-        network = parts.module("ex15_classify").ClassifierGPT(network, len(finetuning.labels))
-    if finetuning and finetuning.lora:
-        parts.module("ex17_lora").replace_linear_with_lora(
-            network, finetuning.lora["rank"], finetuning.lora["alpha"]
-        )
-    return network
-
-
-def load_network(parts: Parts, run: Run, settings: Settings) -> Any:
-    """A run's network with its weights, adapters merged. Raises `UsageError`."""
-    network = build_network(parts, settings)
-    run.load(parts, network)
-    if settings.finetuning and settings.finetuning.lora:
-        parts.module("ex17_lora").merge_lora(network)
-    return network
-
-
-def needed_by(settings: Settings) -> tuple[str, ...]:
-    """The exercises that a run's network needs beyond those of every script."""
-    finetuning = settings.finetuning
-    needed = ["ex15_classify"] if finetuning and finetuning.task == CLASSIFY else []
-    return (*needed, *(["ex17_lora"] if finetuning and finetuning.lora else []))
-
-
 def shown(path: Path) -> str:
     """A path as short as it can be written from here."""
     try:
@@ -423,5 +273,5 @@ def _second_name(path: Path) -> Path:
 
 
 def _said(error: Exception) -> str:
-    """An error on one line."""
-    return shorten(" ".join(f"{type(error).__name__}: {error}".split()), 160).rstrip(".")
+    first = " ".join(str(error).split()).split(". ")[0]
+    return shorten(f"{type(error).__name__}: {first}", 240).rstrip(".")

@@ -23,7 +23,8 @@ from scripts.parts import Parts
 from scripts.training import base as base_module
 from scripts.training.base import load_base
 from scripts.training.finetuning import end_id
-from scripts.training.runs import Run, load_network
+from scripts.training.networks import load_network
+from scripts.training.runs import Run
 
 from .conftest import Script, pretrained
 from .test_load_gpt2 import save_gpt2, write_vocabulary

@@ -17,7 +17,8 @@ from grader.errors import GraderError, UsageError
 from scripts import entry
 from scripts.parts import Parts
 from scripts.training import loop
-from scripts.training.runs import Run, chosen_run, find_run, load_network
+from scripts.training.networks import load_network
+from scripts.training.runs import Run, chosen_run, find_run
 from scripts.training.view import View
 
 from .conftest import SMALL, Script

@@ -12,7 +12,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 from grader.text import printable
 from scripts.inputs.vocabulary import END_OF_TEXT, byte_characters, from_folder, learned
 from scripts.parts import Parts
-from scripts.training.runs import Run, build_model
+from scripts.training.networks import build_model
+from scripts.training.runs import Run
 
 from .conftest import Script
 

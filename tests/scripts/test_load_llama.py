@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tokenizers
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging
 
+from grader.errors import UsageError
 from grader.text import printable
 from scripts.inputs.corpora import STORY
 from scripts.inputs.llama_folder import load_folder
 from scripts.parts import Parts
+from scripts.writing import Sampling, write
 
 from .conftest import Script
 
@@ -125,3 +129,68 @@ def test_a_folder_that_is_no_model_is_named(
     ended = script("load_llama", tmp_path, *ON_SOLUTIONS)
     assert (ended.code, "Traceback" in ended.err) == (2, False), ended.err
     assert name in ended.err and ended.err.count("\n") == 1
+
+
+def change_weights(folder: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file({**tensors, name: change(tensors[name])}, folder / "model.safetensors")
+
+
+def change_config(folder: Path, **fields: Any) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, **fields}), encoding="utf-8")
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4665a2\nsize 548118077\n"
+NORM = "model.norm.weight"
+REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "NaN": (lambda folder: change_weights(folder, NORM, lambda tensor: tensor * torch.nan), NORM),
+    "whole numbers": (lambda folder: change_weights(folder, NORM, lambda tensor: tensor.to(torch.int8)), "int8"),
+    "a pointer for weights": (lambda f: (f / "model.safetensors").write_bytes(POINTER), "git lfs pull"),
+    "a pointer for a tokenizer": (lambda f: (f / "tokenizer.json").write_bytes(POINTER), "git lfs pull"),
+    "a page for a config": (lambda f: (f / "config.json").write_text("<html></html>"), "web page"),
+    "a pickle": (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "transformers"),
+    "more tokens than rows": (lambda folder: change_config(folder, vocab_size=299), "299"),
+    "a size for no machine": (
+        lambda folder: change_config(folder, hidden_size=2**30, head_dim=2**28),
+        "tok_emb.weight",
+    ),
+    "a wide middle": (lambda folder: change_config(folder, intermediate_size=2**30), "ff.fc1"),
+    "many layers": (lambda folder: change_config(folder, num_hidden_layers=2**30), "trf_blocks.3"),
+    "NaN for epsilon": (lambda folder: change_config(folder, rms_norm_eps=float("nan")), "rms_norm_eps"),
+    "NaN for the angles": (
+        lambda folder: change_config(folder, rope_parameters={"rope_type": "default", "rope_theta": float("nan")}),
+        "rope_theta",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_used_is_refused_in_a_sentence(parts: Parts, tmp_path: Path, what: str) -> None:
+    change, said = REFUSED[what]
+    save_llama(tmp_path, num_attention_heads=4)
+    change(tmp_path)
+    with pytest.raises(UsageError) as refused:
+        load_folder(parts, tmp_path)
+    assert said in str(refused.value) and str(tmp_path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_byte_order_marks_are_passed_over(parts: Parts, tmp_path: Path) -> None:
+    save_llama(tmp_path, True, num_attention_heads=4)
+    for path in tmp_path.glob("*.json"):
+        path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    load_folder(parts, tmp_path)
+
+
+def test_a_row_without_a_token_is_never_drawn(parts: Parts, tmp_path: Path) -> None:
+    save_llama(tmp_path, num_attention_heads=4)
+    change_config(tmp_path, vocab_size=320)
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        change_weights(tmp_path, name, lambda table: torch.cat([table, table[:20] * 50]))
+    model, tokenizer = load_folder(parts, tmp_path)
+    seen: list[torch.Tensor] = []
+    model.register_forward_hook(lambda module, inputs, logits: seen.append(logits[0, -1].argmax()))
+    text = write(parts, model, tokenizer, PROMPT, Sampling(12, 0.0), True, cached=True).text
+    assert max(seen) >= 300, "rows without a token have to be the likeliest for this test to say anything"
+    assert text.startswith(PROMPT) and len(text) > len(PROMPT)

@@ -14,7 +14,8 @@ import torch
 
 from scripts import entry
 from scripts.parts import Parts
-from scripts.training.runs import Run, load_network
+from scripts.training.networks import load_network
+from scripts.training.runs import Run
 
 from .conftest import SMALL, Script
 
