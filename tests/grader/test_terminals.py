@@ -236,7 +236,7 @@ def test_no_harmful_character_gets_through(
     page, written = page_of(monkeypatch, encoding)
     report = Report(1, "exercises", {}, (result,), 1)
     show_result(page, result, exercise, " --seed 1")
-    show_summary(page, report, {exercise.id: exercise}, ROOT / "exercises", "", in_order=True)
+    show_summary(page, report, {exercise.id: exercise}, ROOT / "exercises", "", whole=True)
     shown = written.getvalue().decode(encoding)
     assert controls(shown) == set()
     assert ("\\x1b[31m" in shown) is (status in (Status.RAISED, Status.WRONG))
@@ -264,7 +264,7 @@ def test_a_page_and_a_report_trust_nobody(
     ):
         show_result(page, result, exercise, " --seed 1")
         report = Report(1, HOSTILE, {HOSTILE: HOSTILE}, (result,), 1, (HOSTILE,))
-        show_summary(page, report, {exercise.id: exercise}, Path("exercises"), "", in_order=True)
+        show_summary(page, report, {exercise.id: exercise}, Path("exercises"), "", whole=True)
         assert json.loads(jsonformat.render(report))["folder"] == HOSTILE
         as_xml = junit.render(report)
         assert as_xml.isascii()
