@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -117,8 +121,35 @@ def test_a_result_out_of_order_is_not_made_good_by_what_follows(
 
 
 def test_the_seconds_of_a_run_are_those_it_computed(exercise: Exercise, subject_processes: Launcher) -> None:
-    body = "from time import process_time\n    while process_time() < 0.8: pass\n    return x * 2"
+    body = "from time import process_time\n    start = process_time()\n    while process_time() < start + 0.6: pass"
     seen = watch.run(subject_processes, job(exercise, with_body(body), Limits(30.0)))
     assert set(endings(seen).values()) == {Ending.RETURNED}
     assert seen.seconds > 0.5
     assert seen.by_name()["test_double"].seconds >= 0.6
+
+
+@pytest.fixture
+def busy_machine() -> Iterator[None]:
+    """Three times as many busy loops as there are processors."""
+    loop = [sys.executable, "-c", "while True: pass"]
+    loops = [subprocess.Popen(loop, start_new_session=True) for _ in range(3 * (os.cpu_count() or 1))]
+    yield
+    for process in loops:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("busy_machine")
+def test_on_a_busy_machine_right_code_has_its_time(exercise: Exercise, subject_processes: Launcher) -> None:
+    """Two seconds of work take six there, and more beside other tests; the limit of 2.5 is for its own time."""
+    body = "from time import process_time\n    start = process_time()\n    while process_time() < start + 2: pass"
+    seen = watch.run(subject_processes, job(exercise, with_body(f"{body}\n    return x * 2"), Limits(2.5)))
+    assert set(endings(seen).values()) == {Ending.RETURNED}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("busy_machine")
+def test_and_an_endless_loop_ends(exercise: Exercise, subject_processes: Launcher) -> None:
+    seen = watch.run(subject_processes, job(exercise, with_body("while True: pass"), Limits(1.0)))
+    assert endings(seen) == {"import": Ending.RETURNED, "test_double": Ending.TIMEOUT}

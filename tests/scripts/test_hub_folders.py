@@ -28,6 +28,7 @@ from scripts.parts import Parts
 from .conftest import Script
 from .test_load_gpt2 import ON_SOLUTIONS, TEXT, save_gpt2, write_vocabulary
 
+pytestmark = pytest.mark.slow
 logging.disable_progress_bar()
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 IDS = torch.randint(200, (2, 20), generator=torch.Generator().manual_seed(3))
