@@ -15,6 +15,7 @@ from grader.course import catalogue
 from grader.course.exercise import Exercise
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult
+from grader.learner.history import Store
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.start import start_launcher
 from tests.mini import ROOT, write_exercise
@@ -34,6 +35,13 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def exercise(repository: Path) -> Exercise:
     return catalogue.load(repository)[0]
+
+
+@pytest.fixture
+def store(repository: Path) -> Iterator[Store]:
+    opened = Store(repository / ".grader" / "progress.sqlite3")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

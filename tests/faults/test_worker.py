@@ -43,13 +43,6 @@ def save(repository: Path, exercise: Exercise) -> Save:
 
 
 @pytest.fixture
-def store(repository: Path) -> Iterator[Store]:
-    opened = Store(repository / ".grader" / "progress.sqlite3")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def worker(
     repository: Path, exercise: Exercise, subject_processes: Launcher, store: Store, shown: list[ExerciseResult]
 ) -> Iterator[Worker]:

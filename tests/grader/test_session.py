@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,13 +32,6 @@ def exercises(repository: Path) -> tuple[Exercise, ...]:
     (repository / "exercises" / f"{ID}.py").write_text(with_body("return x * 3"))
     (repository / "exercises" / f"{ANOTHER}.py").write_text(SOLUTION)
     return load(repository)
-
-
-@pytest.fixture
-def store(repository: Path) -> Iterator[Store]:
-    opened = Store(repository / ".grader" / "progress.sqlite3")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
