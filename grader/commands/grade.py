@@ -62,6 +62,7 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
             try:
                 graded = show_as_they_come(results, exercises, replay) if format == "text" else list(results)
             except KeyboardInterrupt:  # soon what runs is ended, and looks as if it had crashed
+                session.cancelled.set()
                 report = replace(report, exercises=session.results_so_far())
                 raise
             reached = milestone(ROOT, before, graded, store, launcher) if tells else ""

@@ -84,13 +84,12 @@ class Session:
             result = self._grade(exercise, submission, check_contract(submission, exercise))
         except Unreadable as problem:
             result = self._unreadable(exercise, problem)
-        except GraderError as error:
-            result = self._failed(exercise, str(error))
         except Cancelled:
             raise
         except Exception as error:
-            what = f"The grader itself failed: {type(error).__name__}: {shorten(str(error), 300)}."
-            result = self._failed(exercise, f"{what} {note_traceback(exercise.root / STATE)}")
+            if self.cancelled.is_set():  # what was needed is being closed
+                raise Cancelled from error
+            result = self._failed(exercise, error)
         result = replace(result, seconds=time.perf_counter() - start, digest=read)
         if self.store:
             self.store.finish(attempt, result)
@@ -106,8 +105,13 @@ class Session:
         status = Status.UNREADABLE if problem.path.stem == exercise.id else Status.BLOCKED
         return ExerciseResult(exercise.id, status, 0.0, (), str(problem), place)
 
-    def _failed(self, exercise: Exercise, message: str) -> ExerciseResult:
-        return ExerciseResult(exercise.id, Status.GRADER_ERROR, 0.0, (), f"{message} This is not your fault.")
+    def _failed(self, exercise: Exercise, error: Exception) -> ExerciseResult:
+        """The verdict where it is not the learner's code that failed. Only what nobody expected is noted."""
+        what = str(error)
+        if not isinstance(error, GraderError):
+            kind = f"{type(error).__name__}: {shorten(str(error), 300)}"
+            what = f"The grader itself failed: {kind}. {note_traceback(exercise.root / STATE)}"
+        return ExerciseResult(exercise.id, Status.GRADER_ERROR, 0.0, (), f"{what} This is not your fault.")
 
     def _grade(self, exercise: Exercise, submission: Submission, outline: Outline) -> ExerciseResult:
         bench = self._bench(exercise)
@@ -134,9 +138,9 @@ class Session:
             found = find_causes(grading, submission, self._doubtful(exercise, submission), self.cancelled)
             explained = found.explain()
             return found.status, found.results(explained, self._unstable(found, explained, submission))
-        except Cancelled:
-            raise
         except Exception:
+            if self.cancelled.is_set():
+                raise
             note_traceback(exercise.root / STATE)
             return grading.status, grading.results({})
 

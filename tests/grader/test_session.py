@@ -208,9 +208,9 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     ran: list[tuple[str, ...]] = []
     real = Bench.run
 
-    def run(self: Bench, sources: object, checks: object = None, cancelled: object = None) -> object:
+    def run(self: Bench, sources: object, checks: object = None, *rest: object, **named: object) -> object:
         ran.append(tuple(checks or self.exercise.checks))  # type: ignore[arg-type]
-        return real(self, sources, checks, cancelled)  # type: ignore[arg-type]
+        return real(self, sources, checks, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Bench, "run", run)
     monkeypatch.setattr("grader.grading.bench.limits_after", lambda _: Limits(1.0))
