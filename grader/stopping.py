@@ -23,9 +23,14 @@ def answer_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """From now on none of them is answered: what is left to do is quickly done."""
+    """From now on, to the very end of the process, none of them is answered: what is left to do is quickly done.
+
+    Not at once by SIG_IGN: Python complains where it finds that for a signal that has already come. Nor without it:
+    when the interpreter ends, it puts the system's own answer in the place of a function's, and that is to die.
+    """
     for number in NUMBERS:
         signal.signal(number, _pass)
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -45,10 +50,11 @@ def exit_code() -> int:
 
 
 def _pass(number: int, frame: FrameType | None) -> None:
-    """Not SIG_IGN: Python complains where it finds that for a signal that has already come."""
+    """Answer with nothing."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    ignore_signals()
+    for other in NUMBERS:
+        signal.signal(other, _pass)
     _received.append(number)
     raise KeyboardInterrupt

@@ -17,6 +17,7 @@ import pytest
 
 from grader.course import catalogue
 from grader.learner.history import Store
+from tests.mini import ROOT
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FIRST, SECOND = "ex00_tensors", "ex06_attention"
@@ -142,3 +143,13 @@ def test_output_that_is_cut_says_so(command: Command, checkout: Path) -> None:
     done = command("check", FIRST)
     assert "Your code printed 40 lines, the last of them:" in done.stdout
     assert "line 39" in done.stdout
+
+
+def test_when_all_is_done_a_signal_does_nothing_to_the_very_end() -> None:
+    """Python, when it ends, lets a process die of what its own functions answered until then."""
+    code = (
+        "import signal\nfrom grader import stopping\nstopping.answer_signals()\nstopping.ignore_signals()\n"
+        "assert all(signal.getsignal(number) is signal.SIG_IGN for number in stopping.NUMBERS)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
