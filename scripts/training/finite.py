@@ -32,9 +32,8 @@ def watched(network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[No
     def look_at_logits(network: nn.Module, inputs: Any, logits: Any) -> None:
         if isinstance(logits, Tensor) and _counts(logits):
             low, high = torch.aminmax(logits.detach())
-            if not (
-                high - low
-            ).isfinite():  # the loss lies between 0 and this, give or take the log of their number
+            spread = high - low  # the loss lies between 0 and this, give or take the log of their number
+            if not spread.isfinite():
                 raise NotFinite
 
     def look_at_gradients(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
