@@ -18,6 +18,7 @@ import pytest
 
 from grader.course import catalogue
 from grader.learner.history import Store
+from tests.signals import answer_as_at_a_terminal
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FIRST = "ex00_tensors"
@@ -262,8 +263,7 @@ def start_on_a_hanging_exercise(checkout: Path, *arguments: str, **environment: 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in the background of a shell hands down an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=answer_as_at_a_terminal,
     )
 
 

@@ -18,6 +18,7 @@ import pytest
 from grader.course import catalogue
 from grader.learner.history import Store
 from tests.mini import ROOT
+from tests.signals import answer_as_at_a_terminal
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 FIRST, SECOND = "ex00_tensors", "ex06_attention"
@@ -32,9 +33,8 @@ def started(checkout: Path, *arguments: str, ignoring: signal.Signals | None = N
         path = checkout / "exercises" / f"{name}.py"
         path.write_text(text + (HANGS if name == SECOND else ""), encoding="utf-8")
 
-    def answer_as_a_terminal_does() -> None:
-        # Whoever runs the tests in the background of a shell hands down an ignored SIGINT.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def prepare() -> None:
+        answer_as_at_a_terminal()
         if ignoring:
             signal.signal(ignoring, signal.SIG_IGN)
 
@@ -45,7 +45,7 @@ def started(checkout: Path, *arguments: str, ignoring: signal.Signals | None = N
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=answer_as_a_terminal_does,
+        preexec_fn=prepare,
     )
 
 

@@ -23,6 +23,7 @@ from scripts.parts import Parts
 from scripts.training.networks import load_network
 from scripts.training.runs import Run
 from scripts.writing import Sampling, write
+from tests.signals import answer_as_at_a_terminal
 
 from .conftest import Script, pretrained
 
@@ -280,6 +281,7 @@ def test_what_is_written_reaches_a_pipe_at_once_and_stays(run: Path, closed: boo
         env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=answer_as_at_a_terminal,
     )
     assert process.stdout is not None and process.stderr is not None
     seen = b""
