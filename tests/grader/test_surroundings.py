@@ -78,7 +78,9 @@ def test_an_error_that_resists_being_read_is_told_by_its_name(grade: Grade, body
     result = grade(with_body(f"{text}class Oops({base}):\n        {body}\n    raise Oops('it broke')"))
     assert result.status is Status.RAISED
     assert result.first_open
-    assert "Oops" in result.first_open.message
+    # Some versions of Python look at the trace themselves: then it is what the code raises there that is told.
+    told = ("Oops", "ZeroDivisionError") if "__traceback__" in body else ("Oops",)
+    assert any(name in result.first_open.message for name in told)
 
 
 def test_so_is_one_whose_class_lies_about_its_name(grade: Grade) -> None:
