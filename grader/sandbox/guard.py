@@ -33,7 +33,10 @@ STANDARD = frozenset(
 # The same, where a file is asked for.
 OPENS = STANDARD | {
     function.__code__.co_filename
-    for function in (Path.open, Path.resolve, Path.iterdir, shutil.copyfile, glob.glob, codecs.open)
+    for function in (
+        *(Path.open, Path.read_bytes, Path.read_text, Path.resolve, Path.iterdir),
+        *(shutil.copyfile, glob.glob, codecs.open),
+    )
 }
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 WRITES = ("os.truncate", "sqlite3.connect")
