@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,16 @@ from typing import Any
 from torch import Tensor
 
 from .byte_level import Vocabulary, read_vocabulary
-from .hub_files import Unusable, check_numbers, check_shapes, read_config, read_weights, size
+from .hub_files import (
+    Unusable,
+    check_ids,
+    check_layers,
+    check_numbers,
+    check_shapes,
+    read_config,
+    read_weights,
+    size,
+)
 
 # What GPTModel computes. A file that wants something else would load, and then say something else.
 FIXED = {
@@ -54,9 +62,7 @@ def read_gpt2(folder: Path) -> GPT2Files:
             " not GPT-2's."
         )
     if vocabulary is not None:
-        largest = max((*vocabulary.ranks.values(), *vocabulary.special_tokens.values()))
-        if largest >= rows:
-            raise Unusable(f"{folder} has a token with the id {largest}, and weights for {rows} tokens only.")
+        check_ids((*vocabulary.ranks.values(), *vocabulary.special_tokens.values()), rows, folder)
     weights = read_weights(folder)
     _check_weights(weights, config, folder)
     return GPT2Files(config, tie_weights, weights, vocabulary)
@@ -94,11 +100,7 @@ def read_sizes(folder: Path) -> tuple[dict[str, Any], bool]:
 def _check_weights(weights: Mapping[str, Tensor], config: Mapping[str, Any], folder: Path) -> None:
     named = {name.removeprefix("transformer."): tensor for name, tensor in weights.items()}
     named = {name: tensor for name, tensor in named.items() if not name.endswith(MASKS)}
-    wanted = config["n_layers"]
-    layers = 1 + max((int(found[1]) for name in named if (found := re.match(r"h\.(\d{1,6})\.", name))), default=-1)
-    if layers != wanted:
-        first = f"h.{min(layers, wanted)}.ln_1.weight {'has no place' if layers > wanted else 'is missing'}"
-        raise Unusable(f"{folder} has weights for {layers} layers, and its config.json says {wanted}: {first}.")
+    check_layers(named, "h.{}.ln_1.weight", config["n_layers"], folder)
     width = config["emb_dim"]
     tables = {"wte.weight": (config["vocab_size"], width), "wpe.weight": (config["context_length"], width)}
     check_shapes(named, tables, folder)

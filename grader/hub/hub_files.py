@@ -10,7 +10,7 @@ import json
 import re
 import stat
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,26 @@ def check_shapes(tensors: Mapping[str, Tensor], wanted: Mapping[str, Sequence[in
         if name in tensors and tuple(tensors[name].shape) != tuple(shape):
             sizes = f"{name} has shape {tuple(tensors[name].shape)}, the config {tuple(shape)}"
             raise Unusable(f"{folder} does not fit what its config.json says: {sizes}.")
+
+
+def check_layers(names: Iterable[str], part: str, wanted: int, folder: Path) -> None:
+    """Are there as many layers as the config says? Raises `Unusable`.
+
+    `part` is the name of a tensor, or how it begins, with `{}` for the number of its layer.
+    """
+    begins = re.escape(part.partition("{}")[0])
+    found = (re.match(begins + r"(\d{1,6})\.", name) for name in names)
+    layers = 1 + max((int(number[1]) for number in found if number), default=-1)
+    if layers != wanted:
+        first = f"{part.format(min(layers, wanted))} {'has no place' if layers > wanted else 'is missing'}"
+        raise Unusable(f"{folder} has weights for {layers} layers, and its config.json says {wanted}: {first}.")
+
+
+def check_ids(ids: Iterable[int], rows: int, folder: Path) -> None:
+    """Is there a row of weights for every token? Raises `Unusable`."""
+    largest = max(ids, default=0)
+    if largest >= rows:
+        raise Unusable(f"{folder} has a token with the id {largest}, and weights for {rows} tokens only.")
 
 
 def _check_folder(folder: Path) -> None:

@@ -88,10 +88,8 @@ class ProcessTree:
     @property
     def is_gone(self) -> bool:
         """Has the process itself ended, whether or not anybody has been told?"""
-        try:
-            return psutil.Process(self._pid).status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
+        process = self._seen.get(self._pid)
+        return process is None or _has_ended(process)
 
     def kill(self) -> None:
         """End the process, its group, and whatever it started."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from grader.errors import GraderError, UsageError
 from grader.hub.byte_level import END_OF_TEXT
 from grader.hub.hub_files import (
     Unusable,
+    check_ids,
+    check_layers,
     check_numbers,
     check_shapes,
     read_config,
@@ -144,12 +145,7 @@ def _under_our_names(
     """The tensors as LlamaModel calls them. Raises `Unusable` where they are of another size than the config says,
     which is found out before a model of that size is made."""
     ours = {ours: tensor for name, tensor in weights.items() if (ours := our_name(name)) is not None}
-    wanted = sizes["n_layers"]
-    numbers = [int(found[1]) for name in ours if (found := re.match(r"trf_blocks\.(\d{1,6})\.", name))]
-    layers = 1 + max(numbers, default=-1)
-    if layers != wanted:
-        first = f"trf_blocks.{min(layers, wanted)} {'has no place' if layers > wanted else 'is missing'}"
-        raise Unusable(f"{folder} has weights for {layers} layers, and its config.json says {wanted}: {first}.")
+    check_layers(ours, "trf_blocks.{}", sizes["n_layers"], folder)
     tables = {
         "tok_emb.weight": (sizes["vocab_size"], sizes["emb_dim"]),
         "trf_blocks.0.ff.fc1.weight": (sizes["hidden_dim"], sizes["emb_dim"]),
@@ -194,7 +190,5 @@ def _tokenizer(folder: Path, config: dict[str, Any], rows: int) -> Tokenizer:
         raise Unusable(f"{path} cannot be read: {error}.") from error
     end = config.get("eos_token_id")
     found = Tokenizer(inner, end[0] if isinstance(end, list) and end else end if isinstance(end, int) else None)
-    largest = max(found.ranks.values(), default=0)
-    if largest >= rows:
-        raise Unusable(f"{folder} has a token with the id {largest}, and weights for {rows} tokens only.")
+    check_ids(found.ranks.values(), rows, folder)
     return found
