@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from grader.errors import GraderError, UsageError
-from grader.hub.byte_level import END_OF_TEXT, Vocabulary, byte_characters, read_vocabulary
-from grader.hub.hub_files import Unusable
+from grader.errors import GraderError
+from grader.hub.byte_level import END_OF_TEXT, Vocabulary
 from scripts.parts import Parts
 
-__all__ = ["END_OF_TEXT", "byte_characters", "from_folder", "gpt2", "learned", "tokenizer_of"]
+__all__ = ["END_OF_TEXT", "gpt2", "learned", "tokenizer_of"]
 
 
 def learned(parts: Parts, text: str, merges: int) -> Any:
@@ -34,17 +33,6 @@ def gpt2(parts: Parts, instead: str = "`--vocabulary own` needs no network.") ->
             f" ({type(error).__name__}). {instead}"
         ) from error
     return parts.bpe.BPETokenizer(encoding._mergeable_ranks, {END_OF_TEXT: encoding.eot_token})
-
-
-def from_folder(parts: Parts, folder: Path) -> Any:
-    """The tokenizer that lies beside GPT-2's weights; where there is none, tiktoken's.
-
-    Raises `UsageError` for a file that is not such a vocabulary.
-    """
-    try:
-        return tokenizer_of(parts, read_vocabulary(folder), folder)
-    except Unusable as error:
-        raise UsageError(str(error)) from error
 
 
 def tokenizer_of(parts: Parts, vocabulary: Vocabulary | None, folder: Path) -> Any:

@@ -20,9 +20,10 @@ from transformers.activations import ACT2FN
 from transformers.utils import logging
 
 from grader.errors import UsageError
+from grader.hub.byte_level import read_vocabulary
 from grader.hub.gpt2_files import GELU
 from scripts.inputs.gpt2_folder import load_folder
-from scripts.inputs.vocabulary import from_folder
+from scripts.inputs.vocabulary import tokenizer_of
 from scripts.parts import Parts
 
 from .conftest import Script
@@ -158,7 +159,7 @@ def more_tokens(content: Any) -> None:
 def test_tokenizer_json_is_read_as_the_package_reads_it(parts: Parts, folder: Path, change: Any) -> None:
     path = folder / "tokenizer.json"
     change_json(path, change)
-    ours, theirs = from_folder(parts, folder), tokenizers.Tokenizer.from_file(str(path))
+    ours, theirs = tokenizer_of(parts, read_vocabulary(folder), folder), tokenizers.Tokenizer.from_file(str(path))
     for text in (TEXT, TEXT[::-1], "\x00\x7f\xa0\xad tab\t", "Hester’s    12\n"):
         assert ours.encode(text) == theirs.encode(text).ids
         assert ours.decode(ours.encode(text)) == text
@@ -169,9 +170,11 @@ def test_one_that_tokenizers_learned_with_other_special_tokens_is_read(parts: Pa
     made = tokenizers.ByteLevelBPETokenizer()
     made.train_from_iterator([TEXT], vocab_size=300, special_tokens=["<s>", "</s>", "<mask>"], show_progress=False)
     made.save_model(str(tmp_path))
-    lacking = from_folder(parts, tmp_path)  # vocab.json holds the special tokens as well, between the others
+    lacking = tokenizer_of(
+        parts, read_vocabulary(tmp_path), tmp_path
+    )  # vocab.json holds the special tokens as well, between the others
     made.save(str(tmp_path / "tokenizer.json"))
-    for ours in (lacking, from_folder(parts, tmp_path)):
+    for ours in (lacking, tokenizer_of(parts, read_vocabulary(tmp_path), tmp_path)):
         assert ours.encode(TEXT) == made.encode(TEXT).ids
         assert ours.special_tokens == {"<s>": 0, "</s>": 1, "<mask>": 2}
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
+from grader.hub.byte_level import byte_characters, read_vocabulary
 from grader.text import printable
-from scripts.inputs.vocabulary import END_OF_TEXT, byte_characters, from_folder, learned
+from scripts.inputs.vocabulary import END_OF_TEXT, learned, tokenizer_of
 from scripts.parts import Parts
 from scripts.training.networks import build_model
 from scripts.training.runs import Run
@@ -84,7 +85,7 @@ def test_logits_and_greedy_text_are_those_of_transformers(
 
 def test_the_tokenizer_of_the_folder_is_transformers(parts: Parts, tmp_path: Path) -> None:
     write_vocabulary(parts, tmp_path)
-    theirs, ours = GPT2Tokenizer.from_pretrained(tmp_path), from_folder(parts, tmp_path)
+    theirs, ours = GPT2Tokenizer.from_pretrained(tmp_path), tokenizer_of(parts, read_vocabulary(tmp_path), tmp_path)
     for text in (TEXT, TEXT[::-1], "\x00\x7f\xa0\xad tab\t"):
         assert ours.encode(text) == theirs.encode(text)
         assert ours.decode(ours.encode(text)) == text
