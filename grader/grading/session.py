@@ -145,9 +145,15 @@ class Session:
             return grading.status, grading.results({})
 
     def _doubtful(self, exercise: Exercise, submission: Submission) -> list[str]:
-        """The exercises that this one imports, without those of which the very text has passed."""
+        """The exercises that this one imports, without those of which the very text has passed, or is the
+        reference's."""
         latest = self.store.latest_graded() if self.store else {}
         passed = {name for name, result in self._results.items() if result.status is Status.PASSED}
+        passed |= {
+            name
+            for name, reference in exercise.imported.items()
+            if name in submission.sources and submission.sources[name].text == reference.text
+        }
         for name, attempt in latest.items():
             source = submission.sources.get(name)
             if source and attempt.passed and attempt.is_of(source.text):
