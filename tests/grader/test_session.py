@@ -158,7 +158,7 @@ def several(repository: Path) -> tuple[Exercise, ...]:
     write_exercise(repository, "ex20_all", imports + SOLUTION)
     exercises = [exercise for exercise in load(repository) if exercise.id[:3] in ("ex1", "ex2")]
     for exercise in exercises:
-        (repository / "exercises" / exercise.file_name).write_text(exercise.solution.text)
+        (repository / "exercises" / exercise.file_name).write_text(f"{exercise.solution.text}# Mine.\n")
     return tuple(exercises)
 
 
