@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from grader.course.bases import read_bases
 from grader.course.exercise import Check, Exercise
 from grader.course.outline import follow_imports, outline, parse
 from grader.course.scene import Scene, read_scene
@@ -91,6 +92,7 @@ def _load(root: Path, name: str) -> Exercise:
     except SyntaxError as error:
         raise UsageError(f"{solution.path} or its probes cannot be read: {error}.") from error
     tutor = read_tutor(root / "tutor" / name, solution.text, outline(stub).stubs())
+    bases = list(read_bases(root / "tutor" / name / "bases", tutor.mistakes))
     return Exercise(
         id=name,
         title=tutor.title,
@@ -103,9 +105,10 @@ def _load(root: Path, name: str) -> Exercise:
         checks=checks,
         hints=tutor.hints,
         forbidden=tutor.forbidden,
-        mistakes=tutor.mistakes,
+        mistakes=(*tutor.mistakes, *(mistake for _, mistakes in bases for mistake in mistakes)),
         equivalents=tutor.equivalents,
         scene=_scene(root / "scenes" / f"{name}.py"),
+        bases=tuple(base for base, _ in bases),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from grader.course.outline import Outline, outline
@@ -31,13 +31,15 @@ class Check:
 class Edit:
     """A replacement in the solution, where `find` stands exactly once. `function` is what it is about.
 
-    Several edits have one `name` where they are the same mistake, made in another way or at another place.
+    Several edits have one `name` where they are the same mistake, made in another way or at another place. `base`
+    names the base that it edits, where that is not the solution itself.
     """
 
     name: str
     function: str
     find: str
     replacement: str
+    base: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,22 @@ class Mistake(Edit):
 
 
 @dataclass(frozen=True)
+class Base:
+    """A whole right solution in another decomposition. The same mistake breaks other checks in it."""
+
+    name: str
+    about: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Exercise:
     """Everything that is known about an exercise except the learner's text.
 
     `scene` shows what finished code can do, where there is one.
     `imported` holds the other solutions that this one imports, by module name. `forbidden` maps a function to
     the torch operations that it may not call, and `*` to the packages that the exercise may not import.
+    `mistakes` are edits of the solution and of the `bases`.
     """
 
     id: str
@@ -74,6 +86,11 @@ class Exercise:
     mistakes: tuple[Mistake, ...]
     equivalents: tuple[Edit, ...]
     scene: Scene | None = None
+    bases: tuple[Base, ...] = ()
+
+    def text_of(self, base: str) -> str:
+        """The text of a base by its name; the solution's for no name."""
+        return next((each.text for each in self.bases if each.name == base), self.solution.text)
 
     @property
     def file_name(self) -> str:

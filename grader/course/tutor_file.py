@@ -46,13 +46,13 @@ def read_tutor(folder: Path, solution: str, functions: Sequence[str]) -> Tutor:
 
     Raises `UsageError` with the file and what is wrong in it.
     """
-    general = _File.at(folder / EXERCISE_FILE)
+    general = TutorFile.at(folder / EXERCISE_FILE)
     general.only_keys(general.table, {"title", "minutes", "forbidden"}, "the file")
     minutes = general.value(general.table, "minutes", int, "the file")
     if not FEWEST_MINUTES <= minutes <= MOST_MINUTES:
         raise general.error(f"an exercise takes {FEWEST_MINUTES} to {MOST_MINUTES} minutes, not {minutes}")
     _check_names(folder, functions)
-    files = {name: _File.at(folder / f"{name}.toml") for name in functions}
+    files = {name: TutorFile.at(folder / f"{name}.toml") for name in functions}
     hints: dict[str, tuple[str, ...]] = {}
     mistakes: list[Mistake] = []
     equivalents: list[Edit] = []
@@ -84,16 +84,16 @@ def _check_for_doubles(folder: Path, edits: Sequence[Edit]) -> None:
 
 
 @dataclass(frozen=True)
-class _File:
+class TutorFile:
     """One TOML file, and what to say when an entry of it is wrong."""
 
     path: Path
     table: dict[str, Any]
 
     @staticmethod
-    def at(path: Path) -> _File:
+    def at(path: Path) -> TutorFile:
         try:
-            return _File(path, tomllib.loads(path.read_text(encoding="utf-8")))
+            return TutorFile(path, tomllib.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise UsageError(f"{path} is missing; every exercise and each of its functions has one.") from error
         except (OSError, UnicodeDecodeError) as error:
@@ -143,6 +143,13 @@ class _File:
             for find, replacement in self._edits(entry, where, solution):
                 yield Edit(name, function, find, replacement)
 
+    def edits(self, base: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """For each mistake, by its name, how it is made in the text of another base."""
+        for name, entry in self._entries("mistake"):
+            where = f"the mistake {name!r}"
+            self.only_keys(entry, {"find", "with", "also"}, where)
+            yield name, list(self._edits(entry, where, base))
+
     def _entries(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         entries = self.table.get(kind, {})
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
@@ -163,7 +170,7 @@ class _File:
                 raise self.error(f"{where} needs 'with', the text that replaces 'find'")
             count = len(places_in_code(find, solution, without_docstrings(solution)))
             if count != 1:
-                raise self.error(f"{where}: its 'find' stands in the solution's code {count} times, not once")
+                raise self.error(f"{where}: its 'find' stands in the code {count} times, not once")
             yield find, replacement
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from grader.course.exercise import Edit, Exercise
-from grader.course.outline import Function, body_after_docstring, places_in_code, without_docstrings
+from grader.course.exercise import Base, Edit, Exercise
+from grader.course.outline import Function, body_after_docstring, outline, places_in_code, without_docstrings
 from grader.protocol.job import Source
 
 # Not an `Exception`: neither a solution nor `observe.outcome` catches it.
@@ -15,13 +15,15 @@ ENDS = 'raise BaseException("reached")'
 def variant_sources(exercise: Exercise, *edits: Edit) -> dict[str, Source]:
     """The solution's sources with these edits applied, one after the other.
 
-    Raises ValueError where an edit's place is no longer there once, because another edit changed it.
+    Raises ValueError where an edit's place is no longer there once, because another edit changed it, and where they
+    are not edits of one base.
     """
-    text = exercise.solution.text
+    base = edits[0].base if edits else ""
+    text = exercise.text_of(base)
     code = without_docstrings(text)
     for edit in edits:
         places = places_in_code(edit.find, text, code)
-        if len(places) != 1:
+        if len(places) != 1 or edit.base != base:
             raise ValueError(f"{edit.name} does not go together with the edits before it")
         (at,) = places
         text = text[:at] + edit.replacement + text[at + len(edit.find) :]
@@ -37,12 +39,17 @@ def combined_sources(exercise: Exercise, edits: Sequence[Edit]) -> dict[str, Sou
         return None
 
 
-def cut_short(exercise: Exercise) -> dict[str, dict[str, Source]]:
-    """For each function that can be cut short, the sources in which it ends at its first line."""
-    solution = exercise.solution
-    lines = solution.text.split("\n")
+def base_sources(exercise: Exercise, base: Base) -> dict[str, Source]:
+    """The sources with a base in the place of the solution."""
+    return {**exercise.imported, exercise.id: Source(exercise.solution.path, base.text)}
+
+
+def cut_short(exercise: Exercise, base: str = "") -> dict[str, dict[str, Source]]:
+    """For each function of a base that can be cut short, the sources in which it ends at its first line."""
+    solution, text = exercise.solution, exercise.text_of(base)
+    lines = text.split("\n")
     variants = {}
-    for name, function in exercise.solution_outline.functions.items():
+    for name, function in outline(text).functions.items():
         first = body_of(function)[0]
         text = "\n".join([*lines[: first - 1], indent_of(function) + ENDS, *lines[first - 1 :]])
         variants[name] = {**exercise.imported, exercise.id: Source(solution.path, text)}
@@ -51,12 +58,12 @@ def cut_short(exercise: Exercise) -> dict[str, dict[str, Source]]:
 
 def edited_function(edit: Edit, exercise: Exercise) -> str:
     """The function in whose body the whole edit lies; none where some of it lies, or leads, outside of one."""
-    text = exercise.solution.text
+    text = exercise.text_of(edit.base)
     (at,) = places_in_code(edit.find, text, without_docstrings(text))
     head, tail = text[:at], text[at + len(edit.find) :]
     first, last = head.count("\n") + 1, (head + edit.find).count("\n") + 1
     edited = (head.rpartition("\n")[2] + edit.replacement + tail.partition("\n")[0]).split("\n")
-    for name, function in exercise.solution_outline.functions.items():
+    for name, function in outline(text).functions.items():
         begins, ends = body_of(function)
         if begins <= first and last <= ends and all(stays_within(line, function) for line in edited):
             return name

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 
-from grader.course.exercise import Check, Edit, Exercise, Mistake
+from grader.course.exercise import Check, Exercise, Mistake
 from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
 from grader.grading.restarts import TOTAL, Allowance, run_every_check
@@ -115,14 +115,18 @@ class Bench:
         runs = iter(self._executor.many(jobs))
         return [next(runs) if sources else None for sources in all_sources]
 
-    def run_variants(self, variants: Sequence[tuple[Edit, Sequence[str]]]) -> list[SubjectRun]:
-        """Each of these mistakes and equivalents on checks of its own. What is right may use nothing forbidden."""
-        jobs = []
-        for edit, checks in variants:
-            mistakes = (edit,) if isinstance(edit, Mistake) else ()
-            sources = variant_sources(self.exercise, edit)
-            jobs.append(self._job(sources, self._limits(mistakes), checks, forbids=not mistakes))
-        return self._executor.many(jobs)
+    def run_variants(self, variants: Sequence[tuple[Mistake, Sequence[str]]]) -> list[SubjectRun]:
+        """The solution with each of these mistakes, on checks of its own."""
+        return self._executor.many(
+            [
+                self._job(variant_sources(self.exercise, mistake), self._limits((mistake,)), checks, forbids=False)
+                for mistake, checks in variants
+            ]
+        )
+
+    def run_right(self, variants: Sequence[dict[str, Source]]) -> list[SubjectRun]:
+        """All checks on each of these right versions of the solution. They may use nothing forbidden."""
+        return self._executor.many([self._job(sources, self._limits()) for sources in variants])
 
     def run_trusted(self, variants: Sequence[dict[str, Source]]) -> list[SubjectRun]:
         """All checks on each of these versions of the solution."""

@@ -1,4 +1,4 @@
-"""The kill matrix: every known mistake and every equivalent against every probe.
+"""The kill matrix: every known mistake, in every base, and every equivalent against every probe.
 
 It proves the tests: a mistake that no probe sees, two mistakes that cannot be told apart yet say different
 things, an equivalent that is refused, are each a defect of the exercise.
@@ -13,15 +13,15 @@ from collections.abc import Mapping
 
 from grader.course.exercise import Edit, Exercise
 from grader.course.shortcomings import shortcomings
-from grader.course.variants import cut_short, edited_function
+from grader.course.variants import base_sources, cut_short, edited_function, variant_sources
 from grader.grading.bench import Bench, Processes
 from grader.judge.compare import departures
 from grader.judge.results import Matrix, Row
 from grader.protocol.runs import IMPORT_CHECK, Ending
 from grader.supervisor.launcher import Launcher
 
-Reach = Mapping[str, frozenset[str]]
-"""The checks that run a function, for each function of the solution."""
+Reach = Mapping[tuple[str, str], frozenset[str]]
+"""The checks that run a function, for each base and function of it."""
 
 
 def run_matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
@@ -33,6 +33,7 @@ def run_matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
         mistakes=tuple(run_mistakes(bench)),
         refused=run_equivalents(bench),
         equivalents=len(exercise.equivalents),
+        bases=1 + len(exercise.bases),
         shortcomings=tuple(shortcomings(exercise)),
     )
 
@@ -56,25 +57,31 @@ def run_mistakes(bench: Bench) -> list[Row]:
         ]
         hung = any(check.ending is Ending.TIMEOUT for check in runs[number].checks)
         is_importable = IMPORT_CHECK not in seen[number]
-        rows.append(Row(mistake.name, seen[number], tuple(twins), hung is mistake.hangs, is_importable))
+        name = f"{mistake.base}/{mistake.name}" if mistake.base else mistake.name
+        rows.append(Row(name, seen[number], tuple(twins), hung is mistake.hangs, is_importable))
     return rows
 
 
 def run_equivalents(bench: Bench) -> dict[str, tuple[str, ...]]:
-    """The equivalents that are refused, and the checks that refuse them."""
-    equivalents = bench.exercise.equivalents
-    names = (IMPORT_CHECK, *(check.name for check in bench.exercise.checks))
-    runs = bench.run_variants([(edit, names[1:]) for edit in equivalents])
-    failed = {
-        edit.name: departures(bench.reference(), run, names) for edit, run in zip(equivalents, runs, strict=True)
-    }
+    """The equivalents and the other bases that are refused, and the checks that refuse them."""
+    exercise = bench.exercise
+    right = [(edit.name, variant_sources(exercise, edit)) for edit in exercise.equivalents]
+    right += [(f"the base {base.name}", base_sources(exercise, base)) for base in exercise.bases]
+    names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
+    runs = bench.run_right([sources for _, sources in right])
+    failed = {name: departures(bench.reference(), run, names) for (name, _), run in zip(right, runs, strict=True)}
     return {name: checks for name, checks in failed.items() if checks}
 
 
 def find_reach(bench: Bench) -> Reach:
-    """Which checks run which function of the solution."""
-    variants = cut_short(bench.exercise)
-    names = (IMPORT_CHECK, *(check.name for check in bench.exercise.checks))
+    """Which checks run which function of which base."""
+    exercise = bench.exercise
+    variants = {
+        (base, function): sources
+        for base in ("", *(each.name for each in exercise.bases))
+        for function, sources in cut_short(exercise, base).items()
+    }
+    names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
     runs = zip(variants, bench.run_trusted(list(variants.values())), strict=True)
     return {function: frozenset(departures(bench.reference(), run, names)) for function, run in runs}
 
@@ -82,4 +89,5 @@ def find_reach(bench: Bench) -> Reach:
 def checks_that_see(edit: Edit, exercise: Exercise, reach: Reach) -> tuple[str, ...]:
     """The checks in which this edit can show: all of them, unless it lies within the body of a function."""
     function = edited_function(edit, exercise)
-    return tuple(check.name for check in exercise.checks if not function or check.name in reach[function])
+    seen = reach.get((edit.base, function), frozenset())
+    return tuple(check.name for check in exercise.checks if not function or check.name in seen)

@@ -143,14 +143,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The kill matrix of one exercise. `refused` maps an equivalent to the checks that it fails; `shortcomings` are
-    sentences on what else an exercise should have."""
+    """The kill matrix of one exercise. `refused` maps an equivalent, or another base, to the checks that it fails;
+    `bases` counts them, the solution included; `shortcomings` are sentences on what else an exercise should have.
+    """
 
     exercise: str
     seed: int
     mistakes: tuple[Row, ...]
     refused: dict[str, tuple[str, ...]]
     equivalents: int
+    bases: int = 1
     shortcomings: tuple[str, ...] = ()
 
     @property

@@ -12,7 +12,8 @@ from grader.report.console import Page
 
 def show(page: Page, result: Matrix) -> None:
     """One line if all is well; else a line for each defect."""
-    counts = f"{len(result.mistakes)} mistakes, {result.equivalents} equivalents, seed {result.seed}"
+    bases = f" on {result.bases} bases" if result.bases > 1 else ""
+    counts = f"{len(result.mistakes)} mistakes{bases}, {result.equivalents} equivalents, seed {result.seed}"
     mark, style = ("✓", "green") if result.good else ("✗", "red")
     page.line(f"{mark} {result.exercise:<16} {counts}", style)
     for row in result.mistakes:

@@ -42,8 +42,8 @@ def test_a_mistake_is_run_on_the_checks_that_run_its_function(
     exercise: Exercise, subject_processes: Launcher
 ) -> None:
     reach = find_reach(Bench(exercise, 17, Processes(subject_processes)))
-    assert reach["double"] == {"test_double"}
-    assert reach["Counter.add"] == reach["Counter.__init__"] == {"test_counter"}
+    assert reach["", "double"] == {"test_double"}
+    assert reach["", "Counter.add"] == reach["", "Counter.__init__"] == {"test_counter"}
     every = tuple(check.name for check in exercise.checks)
     for edit, names in (
         (mistake("x * 2", "x * 4"), ("test_double",)),
