@@ -278,21 +278,32 @@ def matrix(
     exercises: Names = None,
     seed: Seed = None,
     format: Annotated[Format, typer.Option("--format")] = Format.text,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write no index, and fail where one is not current.")
+    ] = False,
 ) -> int:
-    """Authors: run every known mistake and every equivalent against every probe."""
-    from grader.commands import authors, grade, opened
+    """Authors: run every known mistake and every equivalent against every probe, and write what they break.
+
+    The index, `tutor/exNN/index.json`, tells the diagnosis what to try first. With --seed, it stays as it is.
+    """
+    from grader.commands import authors, opened
     from grader.course.catalogue import exercise_ids, find, load_readable
+    from grader.course.index import INDEX_SEED
     from grader.report.console import Page
     from grader.report.matrix import as_json, show
 
     if format is Format.junit:
         raise UsageError("The matrix is shown as text or json.")
+    if check and seed is not None:
+        raise UsageError("--check is about the seed of the index; leave out --seed.")
     ids = exercise_ids(ROOT)
     course = load_readable(ROOT, find(ids, exercises) if exercises else ids)
-    chosen_seed = grade.drawn(seed)
+    chosen_seed = INDEX_SEED if seed is None else seed
     page, results = Page(), []
     with opened.opened_launcher(chosen_seed) as launcher:
-        for result in authors.matrices(course.exercises, launcher, chosen_seed):
+        for exercise, result in authors.matrices(course.exercises, launcher, chosen_seed):
+            if seed is None:
+                result = authors.with_index(exercise, result, check)
             results.append(result)
             if format is Format.text:
                 show(page, result)

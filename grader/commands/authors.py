@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from grader.course.catalogue import Course
 from grader.course.exercise import Exercise
+from grader.course.index import index_path, spell_index
 from grader.course.outline import outline
 from grader.grading.matrix import run_matrix
 from grader.judge.results import Matrix
@@ -19,10 +21,24 @@ from grader.supervisor.launcher import Launcher
 from grader.text import COMMAND
 
 
-def matrices(exercises: Sequence[Exercise], launcher: Launcher, seed: int) -> Iterator[Matrix]:
+def matrices(exercises: Sequence[Exercise], launcher: Launcher, seed: int) -> Iterator[tuple[Exercise, Matrix]]:
     """The kill matrix of each exercise, in order, two at a time: one fills the pauses of the other."""
     with ThreadPoolExecutor(2) as pool:
-        yield from pool.map(lambda exercise: run_matrix(exercise, launcher, seed), exercises)
+        found = pool.map(lambda exercise: run_matrix(exercise, launcher, seed), exercises)
+        yield from zip(exercises, found, strict=True)
+
+
+def with_index(exercise: Exercise, found: Matrix, only_check: bool) -> Matrix:
+    """Write the index that follows from a matrix; or only say, as a shortcoming, that it is not the one there."""
+    text = spell_index(exercise, [row.caught_by for row in found.mistakes])
+    path = index_path(exercise)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return found
+    if only_check:
+        said = f"its index is not what the matrix finds; `{COMMAND} matrix {exercise.id[:4]}` writes it"
+        return replace(found, shortcomings=(*found.shortcomings, said))
+    path.write_text(text, encoding="utf-8")
+    return found
 
 
 def drifted(course: Course, folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from grader.course.exercise import Check, Exercise, Mistake
 from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
 from grader.grading.restarts import TOTAL, Allowance, run_every_check
+from grader.judge.diagnosis import Candidate
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 from grader.supervisor.launcher import Launcher
@@ -98,18 +99,17 @@ class Bench:
         """The time for several runs of a learner's files that belong together."""
         return Allowance(TOTAL * self._limits().seconds)
 
-    def run_mistakes(
-        self, candidates: Sequence[tuple[Mistake, ...]], checks: Sequence[str]
-    ) -> list[SubjectRun | None]:
-        """These checks on the solution with each of these sets of mistakes in it; None where a set excludes itself.
+    def run_mistakes(self, candidates: Sequence[Candidate]) -> list[SubjectRun | None]:
+        """Each set of mistakes in the base that they edit, on checks of its own; None where a set excludes itself.
 
         What is forbidden is not looked for: seeing each operation takes half of the time, and code that uses what
         is forbidden is told that and no mistake.
         """
-        all_sources = [combined_sources(self.exercise, mistakes) for mistakes in candidates]
+        all_sources = [combined_sources(self.exercise, mistakes) for mistakes, _ in candidates]
+        limits = limits_of_hanging(self.reference())
         jobs = [
-            self._job(sources, self._limits(mistakes), checks, forbids=False)
-            for mistakes, sources in zip(candidates, all_sources, strict=True)
+            self._job(sources, limits, checks, forbids=False)
+            for (_, checks), sources in zip(candidates, all_sources, strict=True)
             if sources
         ]
         runs = iter(self._executor.many(jobs))
@@ -188,7 +188,7 @@ def limits_after(reference: SubjectRun) -> Limits:
 
 
 def limits_of_hanging(reference: SubjectRun) -> Limits:
-    """A mistake that is known to hang is not waited for long."""
+    """A known mistake that hangs is not waited for long."""
     return Limits(seconds=1.0 + 5 * seconds_of(reference))
 
 

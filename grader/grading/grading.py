@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from grader.course.exercise import Mistake
+from grader.course.index import read_index
 from grader.grading.bench import Bench
 from grader.judge.diagnosis import diagnose
 from grader.judge.results import CheckResult, Status
@@ -43,7 +44,8 @@ class Grading:
         if self.beside_reference:
             runs = self.actual.by_name() | self.beside_reference.by_name()
             findings = self._compared(SubjectRun(tuple(runs.values())))
-        return diagnose(self.bench.exercise, findings, self.bench.reference(), self.bench.run_mistakes)
+        exercise, bench = self.bench.exercise, self.bench
+        return diagnose(exercise, findings, bench.reference(), bench.run_mistakes, read_index(exercise))
 
     def _compared(self, run: SubjectRun) -> tuple[Finding, ...]:
         exercise, reference = self.bench.exercise, self.bench.reference()

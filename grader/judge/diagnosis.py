@@ -1,139 +1,260 @@
-"""Which known mistake explains what was observed?
+"""Which known mistakes explain what was observed?
 
-A mistake is a one-line edit of the reference. If a learner's observations are those of the edited reference
-and not those of the reference, what the author wrote about that edit is said. Only an unambiguous match
-counts: two candidates with different words are no match.
+A mistake is an edit of a right file. If a learner's observations are those of the edited file and not those of the
+reference, what the author wrote about that edit is said. The kill matrix is the index: the set of checks that fail
+leaves a few candidates, and only these are run, on few checks first. Only their observations decide:
+
+1. Each candidate alone: in which failing checks does it behave as the learner's code does?
+2. As few as cover most of these, none of them ambiguous, are put into one right file *together*. That has to
+   behave as the learner's code in each check that is claimed, break no check that passed, and each of them has to
+   explain a check of its own. Otherwise the weakest is dropped, and it is tried again.
+3. What still has no name may be one more mistake, seen only through those that were found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 from grader.course.exercise import Exercise, Mistake
+from grader.course.index import CaughtBy
+from grader.course.outline import reach
+from grader.judge.candidates import Match, cover, in_order, popularity, rarest
 from grader.judge.compare import departures
 from grader.judge.results import Status
 from grader.judge.verdict import Finding
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, SubjectRun
 
-# Runs the solution with each of these sets of mistakes in it, on these checks only; None where the edits of a
-# set exclude each other.
-RunMistakes = Callable[[Sequence[tuple[Mistake, ...]], Sequence[str]], list[SubjectRun | None]]
-# Each round looks for one cause of one unexplained check; a file with more causes is told of the first ones.
-MAX_ROUNDS = 3
-MAX_PAIRS = 200
+Candidate = tuple[tuple[Mistake, ...], Sequence[str]]
+"""Mistakes to make at once, and the checks to run on that."""
+RunMistakes = Callable[[Sequence[Candidate]], list[SubjectRun | None]]
+"""Runs each candidate; None where the edits exclude each other."""
+
 EXPLICABLE = (Status.WRONG, Status.RAISED)
+# How many candidates are run at a time, on how many checks at first, and how many of those that fit on all that
+# they break. After so many rounds that found nothing new, and after so many candidates, no more are tried.
+ROUND = 24
+SAMPLE = 2
+MOST_KEPT = 8
+BARREN_ROUNDS = 2
+MOST_TRIED = 120
+MOST_FURTHER = 2
 
 
 def diagnose(
-    exercise: Exercise, findings: Sequence[Finding], reference: SubjectRun, run_mistakes: RunMistakes
+    exercise: Exercise,
+    findings: Sequence[Finding],
+    reference: SubjectRun,
+    run_mistakes: RunMistakes,
+    caught_by: CaughtBy,
 ) -> dict[str, tuple[Mistake, ...]]:
-    """For each check that went wrong, the mistakes that explain it: one, a pair, or none (not in the result)."""
+    """For each check that went wrong, the mistakes that explain it: one, several, or none (not in the result).
+
+    `caught_by` is what the kill matrix found; without it, they are tried in the author's order, and not all.
+    """
     ran = [(finding.status, finding.run) for finding in findings if finding.run]
     ran = [(status, run) for status, run in ran if run.check != IMPORT_CHECK]
-    hung = [run for status, run in ran if status is Status.TIMEOUT]
+    passed = frozenset(finding.check.name for finding in findings if finding.status is Status.PASSED)
     wrong = [run for status, run in ran if status in EXPLICABLE]
-    passed = tuple(finding.check.name for finding in findings if finding.status is Status.PASSED)
+    hung = [run for status, run in ran if status is Status.TIMEOUT]
+    caught_by = caught_by or _guessed(exercise, {run.check for run in (*wrong, *hung)})
     found: dict[str, tuple[Mistake, ...]] = {}
     if hung:
         # What hangs is not waited for in the checks that passed, so it is not refuted by them.
-        search = _Search(reference, hung[:1], (), run_mistakes)
-        search.explain(hung[0], [(mistake,) for mistake in exercise.mistakes if mistake.hangs])
-        found |= search.explained
-    candidates = [(mistake,) for mistake in exercise.mistakes if not mistake.hangs]
-    search = _Search(reference, wrong, passed, run_mistakes)
-    tried: set[str] = set()
-    for _ in range(MAX_ROUNDS):
-        first = next((run for run in search.unexplained if run.check not in tried), None)
-        if first is None:
-            break
-        tried.add(first.check)
-        search.explain(first, candidates)
-    if search.unexplained:
-        first = search.unexplained[0]
-        function = next((check.function for check in exercise.checks if check.name == first.check), "")
-        known = {mistake for mistakes in search.explained.values() for mistake in mistakes}
-        search.explain(first, _pairs(exercise, function, known))
-    return found | search.explained
+        hanging = [each for each in exercise.mistakes if each.hangs and hung[0].check in caught_by[each]]
+        search = _Search(exercise, hung[:1], frozenset(), reference, run_mistakes, caught_by)
+        found |= search.explain(hanging)
+    if wrong:
+        search = _Search(exercise, wrong, passed, reference, run_mistakes, caught_by)
+        found |= search.explain([each for each in exercise.mistakes if not each.hangs])
+    return found
+
+
+def _guessed(exercise: Exercise, failing: Collection[str]) -> CaughtBy:
+    """Without an index: of the failing checks, those that run the function."""
+    text = exercise.solution.text
+    used = {check.name: reach(check.uses, text) for check in exercise.checks if check.name in failing}
+    return {
+        mistake: frozenset(name for name, names in used.items() if mistake.function.partition(".")[0] in names)
+        for mistake in exercise.mistakes
+    }
 
 
 @dataclass(frozen=True)
-class _Match:
-    """Mistakes that behave as observed in the checks `seen`, in `to_the_word` of them with the same message too."""
+class _Explanation:
+    """Matches that hold together: their edits of one base, and which of them explain which check."""
 
-    mistakes: tuple[Mistake, ...]
-    seen: frozenset[str]
-    to_the_word: int
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        return len(self.seen), self.to_the_word
+    matches: tuple[Match, ...] = ()
+    edits: tuple[Mistake, ...] = ()
+    explained: dict[str, tuple[Mistake, ...]] = field(default_factory=dict)
 
 
 class _Search:
-    """For which failing checks is there a mistake that behaves as the learner's code does?"""
+    """For which failing checks are there mistakes that behave as the learner's code does?"""
 
     def __init__(
         self,
-        reference: SubjectRun,
+        exercise: Exercise,
         failing: Sequence[CheckRun],
-        passed: tuple[str, ...],
+        passed: frozenset[str],
+        reference: SubjectRun,
         run_mistakes: RunMistakes,
+        caught_by: CaughtBy,
     ) -> None:
-        self.explained: dict[str, tuple[Mistake, ...]] = {}
-        self._reference = reference
-        self._failing = failing
+        self._exercise = exercise
+        self._observed = SubjectRun(tuple(failing))
+        self._failing = frozenset(run.check for run in failing)
         self._passed = passed
+        self._reference = reference
         self._run_mistakes = run_mistakes
+        self._caught_by = caught_by
+        self._popularity = popularity(caught_by)
 
-    @property
-    def unexplained(self) -> list[CheckRun]:
-        return [run for run in self._failing if run.check not in self.explained]
+    def explain(self, candidates: Sequence[Mistake]) -> dict[str, tuple[Mistake, ...]]:
+        """The failing checks that some of these candidates explain, and which of them."""
+        explanation = self._held_together(self._matches(candidates))
+        for _ in range(MOST_FURTHER):
+            further = self._with_one_more(explanation, candidates)
+            if further is None:
+                break
+            explanation = further
+        return explanation.explained
 
-    def explain(self, first: CheckRun, among: Sequence[tuple[Mistake, ...]]) -> None:
-        """Look for what explains `first`, and note every other check that it explains too."""
-        unexplained = self.unexplained
-        good = self._matches([match.mistakes for match in self._matches(among, [first])], unexplained)
-        surviving = [match for match in good if not self._refuted(match.mistakes)]
-        for run in unexplained:
-            chosen = _choose([match for match in surviving if run.check in match.seen])
-            if chosen:
-                self.explained[run.check] = chosen
+    def _matches(self, candidates: Sequence[Mistake]) -> list[Match]:
+        """The candidates that alone behave as observed somewhere, tried round by round."""
+        matches: list[Match] = []
+        left = list(candidates)
+        tried = barren = 0
+        unexplained = self._failing
+        while unexplained and tried < MOST_TRIED and barren < BARREN_ROUNDS:
+            batch = in_order(left, self._caught_by, unexplained, self._passed)[:ROUND]
+            if not batch:
+                break
+            tried += len(batch)
+            left = [mistake for mistake in left if mistake not in set(batch)]
+            matches += self._fitting(batch, unexplained)
+            before, unexplained = unexplained, self._failing.difference(*(match.seen for match in cover(matches)))
+            barren = 0 if unexplained != before else barren + 1
+        return matches
 
-    def _matches(self, candidates: Sequence[tuple[Mistake, ...]], failing: Sequence[CheckRun]) -> list[_Match]:
-        """The candidates that behave as observed in at least one of the failing checks."""
-        observed, names = SubjectRun(tuple(failing)), tuple(run.check for run in failing)
+    def _fitting(self, batch: Sequence[Mistake], unexplained: frozenset[str]) -> list[Match]:
+        """Those that behave as observed in one of the checks that tell most, and in which others they do."""
+        samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
+        runs = self._run_mistakes([((each,), names) for each, names in zip(batch, samples, strict=True)])
+        kept = [
+            each for each, run, names in zip(batch, runs, samples, strict=True) if self._seen(run, frozenset(names))
+        ][:MOST_KEPT]
+        every = [self._caught_by[each] & (self._failing | self._passed) for each in kept]
+        whole = self._run_mistakes([((each,), sorted(names)) for each, names in zip(kept, every, strict=True)])
+        return [
+            self._match(mistake, run, names) for mistake, run, names in zip(kept, whole, every, strict=True) if run
+        ]
+
+    def _match(self, mistake: Mistake, run: SubjectRun, ran: frozenset[str]) -> Match:
+        seen = self._seen(run, ran & self._failing)
+        reworded = departures(run, self._observed, seen, to_the_word=True)
+        breaks = frozenset(departures(self._reference, run, ran & self._failing))
+        conflicts = departures(self._reference, run, ran & self._passed)
+        return Match(mistake, breaks, seen, len(seen) - len(reworded), len(conflicts))
+
+    def _seen(self, run: SubjectRun | None, among: frozenset[str]) -> frozenset[str]:
+        """In which of these failing checks it behaves as observed."""
+        return among.difference(departures(run, self._observed, among)) if run else frozenset()
+
+    def _held_together(self, matches: Sequence[Match]) -> _Explanation:
+        """As many matches as behave as observed when all are made at once."""
+        pool = [match for match in matches if match.seen]
+        while chosen := cover(pool):
+            edits = self._on_one_base(chosen)
+            run = self._run_all(edits) if len(edits) == len(chosen) else None
+            if run is None:
+                pool.remove(chosen[-1])
+                continue
+            weak = self._weak(chosen, run)
+            if not weak:
+                return _Explanation(tuple(chosen), edits, self._explained(chosen, run))
+            pool = [match for match in pool if match not in weak]
+        return _Explanation()
+
+    def _weak(self, chosen: Sequence[Match], together: SubjectRun) -> list[Match]:
+        """Those that cannot be held: what they break had passed, what one alone explains is lost with the other,
+        they have no check of their own, or in most of the checks that they break something else was observed."""
+        broken = departures(self._reference, together, self._passed)
+        if broken:
+            guilty = [match for match in chosen if self._caught_by[match.mistake].intersection(broken)]
+            return guilty or [chosen[-1]]
+        seen = self._seen(together, self._failing)
+        if not set().union(*(match.seen for match in chosen)) <= seen:
+            return [chosen[-1]]
+        weak = []
+        for match in chosen:
+            others = [other.seen for other in chosen if other is not match]
+            own = (match.seen & seen).difference(*others)
+            if not own or 2 * len(match.breaks & seen) < len(match.breaks):
+                weak.append(match)
+        return weak[-1:]
+
+    def _explained(self, chosen: Sequence[Match], together: SubjectRun) -> dict[str, tuple[Mistake, ...]]:
+        """Which of the chosen explain which check: one that alone behaves so, or all that break it."""
+        explained = {}
+        for name in sorted(self._seen(together, self._failing)):
+            alone = [match.mistake for match in chosen if name in match.seen]
+            all_of_them = [match.mistake for match in chosen if name in match.breaks]
+            if alone or len(all_of_them) > 1:
+                explained[name] = tuple(alone[:1] or all_of_them)
+        return explained
+
+    def _with_one_more(self, known: _Explanation, candidates: Sequence[Mistake]) -> _Explanation | None:
+        """With a further mistake that shows only beside those that are known; None where there is none, or several
+        that would say different things."""
+        unexplained = self._failing.difference(known.explained)
+        if not known.edits or not unexplained:
+            return None
+        names = {mistake.name for mistake in known.edits}
+        base = known.edits[0].base
+        others = [each for each in candidates if each.base == base and each.name not in names]
+        batch = in_order(others, self._caught_by, unexplained, self._passed)[:ROUND]
+        samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
+        runs = self._run_mistakes(
+            [((*known.edits, each), sample) for each, sample in zip(batch, samples, strict=True)]
+        )
+        fitting = [
+            each for each, run, names in zip(batch, runs, samples, strict=True) if self._seen(run, frozenset(names))
+        ]
         found = []
-        for mistakes, run in zip(candidates, self._run_mistakes(candidates, names), strict=True):
-            seen = frozenset(names).difference(departures(run, observed, names)) if run else frozenset()
-            if run and seen:
-                reworded = departures(run, observed, seen, to_the_word=True)
-                found.append(_Match(mistakes, seen, len(seen) - len(reworded)))
-        return found
+        for mistake in fitting[:MOST_KEPT]:
+            run = self._run_all((*known.edits, mistake))
+            seen = self._seen(run, self._failing)
+            breaks = self._caught_by[mistake] & self._failing
+            holds = run and not departures(self._reference, run, self._passed) and seen >= set(known.explained)
+            if holds and 2 * len(breaks & seen) >= len(breaks):
+                found.append(Match(mistake, breaks, seen & unexplained))
+        best = cover(found)[:1]
+        if not best:
+            return None
+        (more,) = best
+        explained = dict(known.explained)
+        for name in sorted(more.seen):
+            beside = [match.mistake for match in known.matches if name in match.breaks]
+            explained[name] = (*beside, more.mistake)
+        return _Explanation((*known.matches, more), (*known.edits, more.mistake), explained)
 
-    def _refuted(self, mistakes: tuple[Mistake, ...]) -> bool:
-        """Would these mistakes have broken a check that in fact passed?"""
-        if not self._passed:
-            return False
-        (run,) = self._run_mistakes([mistakes], self._passed)
-        return run is None or bool(departures(self._reference, run, self._passed))
+    def _on_one_base(self, chosen: Sequence[Match]) -> tuple[Mistake, ...]:
+        """The chosen as edits of one base; fewer where no base has them all."""
+        best: tuple[Mistake, ...] = ()
+        for base in dict.fromkeys(match.mistake.base for match in chosen):
+            edits = tuple(
+                next((each for each in (match.mistake, *self._exercise.mistakes) if _is(each, match, base)), None)
+                for match in chosen
+            )
+            there = tuple(each for each in edits if each)
+            best = max(best, there, key=len)
+        return best
+
+    def _run_all(self, edits: tuple[Mistake, ...]) -> SubjectRun | None:
+        (run,) = self._run_mistakes([(edits, sorted(self._failing | self._passed))])
+        return run
 
 
-def _choose(candidates: Sequence[_Match]) -> tuple[Mistake, ...] | None:
-    """The candidate that explains most; None if there is none, or if equals would say different things."""
-    if not candidates:
-        return None
-    most = max(match.rank for match in candidates)
-    best = [match.mistakes for match in candidates if match.rank == most]
-    words = {tuple(sorted(mistake.says for mistake in mistakes)) for mistakes in best}
-    return best[0] if len(words) == 1 else None
-
-
-def _pairs(exercise: Exercise, function: str, known: set[Mistake]) -> list[tuple[Mistake, ...]]:
-    """Pairs worth trying: with a mistake already found first, then those within the function that is wrong."""
-    usable = [mistake for mistake in exercise.mistakes if not mistake.hangs]
-    near = [m for m in usable if m.function.partition(".")[0] == function]
-    pairs: list[tuple[Mistake, ...]] = [(a, b) for a in usable if a in known for b in usable if b not in known]
-    pairs += [pair for pair in combinations(near, 2) if pair not in pairs]
-    return pairs[:MAX_PAIRS]
+def _is(mistake: Mistake, match: Match, base: str) -> bool:
+    return mistake.name == match.mistake.name and mistake.base == base
