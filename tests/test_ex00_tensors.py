@@ -24,6 +24,11 @@ def small_model(draw):
     return model
 
 
+def fill_in_order(draw, network, scale=0.3):
+    """Sets the parameters by their places, since the layers may have any names."""
+    draw.fill(nn.ParameterList(network.parameters()), scale=scale)
+
+
 class OfIds(nn.Module):
     """Takes ids of shape (N, 2, 3). It has a table that is frozen and a parameter that is in no layer."""
 
@@ -52,10 +57,12 @@ class Watched(nn.Module):
 
 
 def test_softmax_lesson_example(subject, draw, observe):
+    """Turn scores into probabilities along one axis."""
     observe("softmax of [0, ln 3]", subject.softmax(torch.tensor([0.0, 1.0986]), dim=0))
 
 
 def test_softmax_runs_along_the_axis_asked_for(subject, draw, observe):
+    """dim  the axis along which the probabilities should sum to 1"""
     x = draw.normal(2, 5, 7, scale=2.0)
     for dim in (-1, 0, 1, 2, -2, -3):
         observe(f"softmax, dim={dim}", subject.softmax(x, dim))
@@ -64,6 +71,7 @@ def test_softmax_runs_along_the_axis_asked_for(subject, draw, observe):
 
 
 def test_softmax_stays_finite_at_large_scores(subject, draw, observe):
+    """Scores of ±2000 should give finite probabilities."""
     scores = draw.normal(4, 6) + torch.tensor([[100.0], [2000.0], [-2000.0], [0.0]])
     for name, x, dim in (("row", scores, 1), ("column", scores.T, 0)):  # at 2000 a float32 is good to 1e-4
         observe(f"every {name} around another number", subject.softmax(x, dim), tolerance=1e-3)
@@ -72,10 +80,12 @@ def test_softmax_stays_finite_at_large_scores(subject, draw, observe):
 
 
 def test_log_softmax_lesson_example(subject, draw, observe):
+    """The natural logarithm of the softmax, without computing the softmax first."""
     observe("log_softmax of [0, ln 3]", subject.log_softmax(torch.tensor([0.0, 1.0986]), dim=0))
 
 
 def test_log_softmax_runs_along_the_axis_asked_for(subject, draw, observe):
+    """Arguments and shapes as for softmax."""
     x = draw.normal(2, 5, 7, scale=2.0)
     for dim in (-1, 0, 1, 2, -2, -3):
         observe(f"log_softmax, dim={dim}", subject.log_softmax(x, dim))
@@ -84,6 +94,7 @@ def test_log_softmax_runs_along_the_axis_asked_for(subject, draw, observe):
 
 
 def test_log_softmax_stays_finite_at_large_scores(subject, draw, observe):
+    """Scores of ±2000 should give finite values."""
     scores = draw.normal(4, 6) + torch.tensor([[100.0], [2000.0], [-2000.0], [0.0]])
     for name, x, dim in (("row", scores, 1), ("column", scores.T, 0)):  # at 2000 a float32 is good to 1e-4
         observe(f"every {name} around another number", subject.log_softmax(x, dim), tolerance=1e-3)
@@ -92,12 +103,16 @@ def test_log_softmax_stays_finite_at_large_scores(subject, draw, observe):
 
 
 def test_cross_entropy_lesson_example(subject, draw, observe):
+    """Example: logits of 0.0 and 1.0986 in both rows and targets [1, 0] give (0.288 + 1.386) / 2 = 0.837; targets
+    [1, -100] give 0.288.
+    """
     logits = torch.tensor([[0.0, 1.0986], [0.0, 1.0986]])
     observe("targets [1, 0]", subject.cross_entropy(logits, torch.tensor([1, 0])))
     observe("targets [1, -100]", subject.cross_entropy(logits, torch.tensor([1, -100])))
 
 
 def test_cross_entropy_is_the_mean_over_the_rows(subject, draw, observe):
+    """the mean of −log_softmax at the right answer, over the rows that count"""
     for rows, answers in ((7, 5), (4, 9), (1, 3)):
         logits, targets = draw.normal(rows, answers, scale=2.0), draw.integers(rows, high=answers)
         observe(f"loss of {rows} rows, {answers} answers", subject.cross_entropy(logits, targets))
@@ -106,12 +121,14 @@ def test_cross_entropy_is_the_mean_over_the_rows(subject, draw, observe):
 
 
 def test_ignored_targets_do_not_count(subject, draw, observe):
+    """ignore_index  rows with this target should count neither in the sum nor in the number of rows"""
     logits, targets = draw.normal(8, 5, scale=2.0), draw.integers(8, high=5)
     targets = targets.masked_fill(torch.tensor([1, 0, 0, 1, 0, 1, 0, 0]).bool(), -100)
     observe("loss, three of eight rows ignored", subject.cross_entropy(logits, targets))
 
 
 def test_cross_entropy_stays_finite_at_large_logits(subject, draw, observe):
+    """Logits of ±2000 should give a finite loss."""
     logits = torch.tensor([[2000.0, -2000.0, 0.0], [-2000.0, 1999.0, 2000.0]])
     for targets in ([0, 2], [1, 0], [2, 1]):
         loss = subject.cross_entropy(logits, torch.tensor(targets))
@@ -122,6 +139,7 @@ def test_cross_entropy_stays_finite_at_large_logits(subject, draw, observe):
 
 
 def test_linear_lesson_example(subject, draw, observe):
+    """Each output is a weighted sum of all inputs, plus its bias."""
     x = torch.tensor([1.0, 2.0])
     weight = torch.tensor([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
     observe("without a bias", subject.linear(x, weight))
@@ -129,6 +147,7 @@ def test_linear_lesson_example(subject, draw, observe):
 
 
 def test_linear_takes_any_leading_axes(subject, draw, observe):
+    """x  float (…, d_in): any number of axes before the last, or none"""
     weight, bias = draw.normal(4, 6), draw.normal(4)
     for shape in ((5, 6), (2, 7, 6), (2, 3, 7, 6), (1, 6), (2, 1, 6)):
         x = draw.normal(*shape)
@@ -139,11 +158,13 @@ def test_linear_takes_any_leading_axes(subject, draw, observe):
 
 
 def test_accuracy_lesson_example(subject, draw, observe):
+    """The share of rows in which the right answer has the largest logit."""
     logits = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
     observe("two of three right", subject.accuracy(logits, torch.tensor([1, 1, 1])))
 
 
 def test_accuracy_is_the_share_of_right_answers(subject, draw, observe):
+    """The share of rows in which the right answer has the largest logit."""
     for right in (0, 2, draw.whole(3, 10), 11):
         answers = draw.integers(11, high=6)
         logits = draw.uniform(11, 6, low=-5, high=-4) + 3 * nn.functional.one_hot(answers, 6)
@@ -154,6 +175,9 @@ def test_accuracy_is_the_share_of_right_answers(subject, draw, observe):
 
 
 def test_sgd_lesson_example(subject, draw, observe):
+    """It should change each tensor in place, which torch allows only within `with torch.no_grad():`, and return
+    nothing.
+    """
     parameter = nn.Parameter(torch.tensor(5.0))
     parameter.grad = torch.tensor(2.0)
     observe("what it returns", subject.sgd_step([parameter], 0.1))
@@ -161,6 +185,7 @@ def test_sgd_lesson_example(subject, draw, observe):
 
 
 def test_sgd_moves_every_parameter_against_its_gradient(subject, draw, observe):
+    """Subtract learning_rate · gradient from each parameter."""
     parameters = parameters_with_gradients(draw)
     for learning_rate in (0.3, 0.01, 2.0):
         subject.sgd_step((parameter for parameter in parameters), learning_rate)
@@ -168,21 +193,28 @@ def test_sgd_moves_every_parameter_against_its_gradient(subject, draw, observe):
 
 
 def test_network_has_the_layers_asked_for(subject, draw, observe):
+    """Its attribute `layers` should be an `nn.Sequential` of five, in this order: an `nn.Linear` from num_inputs to
+    30, an `nn.ReLU`, an `nn.Linear` from 30 to 20, an `nn.ReLU`, an `nn.Linear` from 20 to num_outputs
+    """
     model = subject.NeuralNetwork(num_inputs=6, num_outputs=3)
     observe("kind of `layers`", type(model.layers).__name__)
     observe("kinds of the layers", [type(layer).__name__ for layer in model.layers])
-    observe("parameters", {name: value.shape for name, value in model.named_parameters()})
+    observe("parameters", [value.shape for value in model.parameters()])
 
 
 def test_network_gives_logits(subject, draw, observe):
+    """what the last layer gives. No softmax: cross_entropy contains one."""
     for rows, num_inputs, num_outputs in ((7, 6, 3), (1, 2, 5)):
         model, other = (subject.NeuralNetwork(num_inputs, num_outputs) for _ in range(2))
-        draw.fill(model, scale=0.3)
-        draw.fill(other, scale=0.0)
+        fill_in_order(draw, model)
+        fill_in_order(draw, other, scale=0.0)
         observe(f"logits, {num_inputs} inputs", model(draw.normal(rows, num_inputs)), tolerance=1e-4)
 
 
 def test_train_step_moves_the_model(subject, draw, observe):
+    """It should put the model into training mode, call it once, take your cross_entropy, empty the old gradients,
+    call `backward`, and take one sgd_step on all parameters.
+    """
     model = small_model(draw)
     for learning_rate in (0.5, 0.05):
         x, targets = draw.normal(7, 4), draw.integers(7, high=3)
@@ -192,6 +224,9 @@ def test_train_step_moves_the_model(subject, draw, observe):
 
 
 def test_train_step_empties_what_earlier_batches_left(subject, draw, observe):
+    """It should put the model into training mode, call it once, take your cross_entropy, empty the old gradients,
+    call `backward`, and take one sgd_step on all parameters.
+    """
     model = small_model(draw)
     model.register_parameter("unused", nn.Parameter(torch.tensor([1.0, 2.0])))
     for parameter in model.parameters():
@@ -202,6 +237,7 @@ def test_train_step_empties_what_earlier_batches_left(subject, draw, observe):
 
 
 def test_train_step_takes_any_model_and_targets_that_do_not_count(subject, draw, observe):
+    """model  any module that turns x into logits (N, V), not only a NeuralNetwork"""
     model = OfIds()
     draw.fill(model)
     targets = draw.integers(7, high=4).masked_fill(torch.tensor([0, 0, 1, 0, 1, 0, 0]).bool(), -100)
@@ -210,6 +246,9 @@ def test_train_step_takes_any_model_and_targets_that_do_not_count(subject, draw,
 
 
 def test_train_step_puts_the_model_into_training_mode(subject, draw, observe):
+    """It should put the model into training mode, call it once, take your cross_entropy, empty the old gradients,
+    call `backward`, and take one sgd_step on all parameters.
+    """
     model = Watched()
     draw.fill(model)
     for start in (False, True):
@@ -219,8 +258,9 @@ def test_train_step_puts_the_model_into_training_mode(subject, draw, observe):
 
 
 def test_your_network_learns_with_your_loss_and_your_steps(subject, draw, observe):
+    """Let a model learn from one mini-batch."""
     train_step, model = subject.train_step, subject.NeuralNetwork(4, 3)
-    draw.fill(model, scale=0.3)
+    fill_in_order(draw, model)
     x, targets = draw.normal(11, 4), draw.integers(11, high=3)
     losses = [train_step(model, x, targets, 0.02) for _ in range(6)]
     observe("losses of six steps on the same batch", losses, tolerance=1e-4)
@@ -230,6 +270,7 @@ def test_your_network_learns_with_your_loss_and_your_steps(subject, draw, observ
 
 
 def test_softmax_gives_minus_infinity_no_probability(subject, draw, observe):
+    """A score of −∞ gets probability 0, beside at least one finite score."""
     x = draw.normal(3, 5) + torch.tensor([[0.0], [2000.0], [-2000.0]])
     x = x.masked_fill(torch.tensor([False, True, False, False, True]), -torch.inf).requires_grad_(True)
     found = subject.softmax(x, dim=1)
@@ -239,11 +280,13 @@ def test_softmax_gives_minus_infinity_no_probability(subject, draw, observe):
 
 
 def test_softmax_keeps_the_dtype(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     observe("softmax of a float64 tensor", subject.softmax(draw.normal(3, 5).double(), dim=0))
     observe("dtype for a bfloat16 tensor", subject.softmax(draw.normal(3, 5).bfloat16(), dim=0).dtype)
 
 
 def test_gradient_passes_through_softmax(subject, draw, observe):
+    """Gradients must reach every float input."""
     for dim in (1, 0):
         x = draw.normal(3, 5).requires_grad_(True)
         (subject.softmax(x, dim) * draw.normal(3, 5)).sum().backward()
@@ -254,11 +297,13 @@ def test_gradient_passes_through_softmax(subject, draw, observe):
 
 
 def test_log_softmax_keeps_the_dtype(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     observe("log_softmax of a float64 tensor", subject.log_softmax(draw.normal(3, 5).double(), dim=0))
     observe("dtype for a bfloat16 tensor", subject.log_softmax(draw.normal(3, 5).bfloat16(), dim=0).dtype)
 
 
 def test_gradient_passes_through_log_softmax(subject, draw, observe):
+    """Gradients must reach every float input."""
     for dim in (1, 0):
         x = draw.normal(3, 5).requires_grad_(True)
         (subject.log_softmax(x, dim) * draw.normal(3, 5)).sum().backward()
@@ -269,6 +314,7 @@ def test_gradient_passes_through_log_softmax(subject, draw, observe):
 
 
 def test_another_number_can_be_ignored(subject, draw, observe):
+    """ignore_index may be any number, including one of 0 … V−1."""
     logits, targets = draw.normal(8, 5, scale=2.0), torch.tensor(draw.shuffled([0, 3, 1, 3, 2, 4, 3, 0]))
     observe("loss, ignore_index=3", subject.cross_entropy(logits, targets, ignore_index=3))
     observe("loss, ignore_index=0", subject.cross_entropy(logits, targets, 0))
@@ -279,10 +325,12 @@ def test_another_number_can_be_ignored(subject, draw, observe):
 
 
 def test_cross_entropy_is_nan_when_no_target_counts(subject, draw, observe):
+    """If no row counts, the loss is nan."""
     observe("loss", subject.cross_entropy(draw.normal(4, 5), torch.full((4,), -100)))
 
 
 def test_cross_entropy_leaves_the_targets_as_they_are(subject, draw, observe):
+    """A call must not change its inputs."""
     targets = draw.integers(8, high=5).masked_fill(torch.tensor([1, 0, 0, 1, 0, 1, 0, 0]).bool(), -100)
     before = targets.clone()
     subject.cross_entropy(draw.normal(8, 5), targets)
@@ -290,12 +338,14 @@ def test_cross_entropy_leaves_the_targets_as_they_are(subject, draw, observe):
 
 
 def test_cross_entropy_keeps_the_dtype(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     logits, targets = draw.normal(6, 4).double(), draw.integers(6, high=4)
     observe("loss of float64 logits", subject.cross_entropy(logits, targets))
     observe("loss of float64 logits, no target counts", subject.cross_entropy(logits, torch.full((6,), -100)))
 
 
 def test_gradient_passes_through_cross_entropy(subject, draw, observe):
+    """Gradients must reach every float input."""
     logits, targets = draw.normal(6, 4).requires_grad_(True), draw.integers(6, high=4)
     targets = targets.masked_fill(torch.tensor([0, 0, 1, 0, 0, 1]).bool(), -100)
     subject.cross_entropy(logits, targets).backward()
@@ -307,11 +357,13 @@ def test_gradient_passes_through_cross_entropy(subject, draw, observe):
 
 
 def test_linear_keeps_the_dtype(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     x, weight, bias = draw.normal(5, 6).double(), draw.normal(4, 6).double(), draw.normal(4).double()
     observe("all of them float64", subject.linear(x, weight, bias))
 
 
 def test_gradients_pass_through_linear(subject, draw, observe):
+    """Gradients must reach every float input."""
     inputs = [draw.normal(5, 6), draw.normal(4, 6), draw.normal(4)]
     for tensor in inputs:
         tensor.requires_grad_(True)
@@ -320,11 +372,13 @@ def test_gradients_pass_through_linear(subject, draw, observe):
 
 
 def test_accuracy_of_a_model_in_training(subject, draw, observe):
+    """The logits may carry a gradient, as in training."""
     logits, targets = draw.normal(9, 4).requires_grad_(True), draw.integers(9, high=4)
     observe("accuracy, logits carry a gradient", subject.accuracy(logits, targets))
 
 
 def test_sgd_skips_parameters_without_gradient(subject, draw, observe):
+    """A parameter whose `.grad` is None should stay as it is."""
     parameters = parameters_with_gradients(draw)
     parameters[1].grad = None
     parameters[3].grad = None
@@ -340,6 +394,7 @@ def test_sgd_skips_parameters_without_gradient(subject, draw, observe):
 
 
 def test_sgd_leaves_everything_else_alone(subject, draw, observe):
+    """A parameter whose `.grad` is None should stay as it is. So should every `.grad` and `requires_grad`."""
     parameters = parameters_with_gradients(draw)
     subject.sgd_step(parameters, 0.3)
     observe("gradients afterwards", [parameter.grad for parameter in parameters])
@@ -347,13 +402,15 @@ def test_sgd_leaves_everything_else_alone(subject, draw, observe):
 
 
 def test_gradients_reach_the_whole_network(subject, draw, observe):
+    """Gradients must reach every float input."""
     model = subject.NeuralNetwork(4, 3)
-    draw.fill(model, scale=0.3)
+    fill_in_order(draw, model)
     (model(draw.normal(7, 4)) * draw.normal(7, 3)).sum().backward()
-    observe("gradients", {name: value.grad for name, value in model.named_parameters()}, tolerance=1e-4)
+    observe("gradients", [value.grad for value in model.parameters()], tolerance=1e-4)
 
 
 def test_train_step_leaves_the_model_in_training_mode(subject, draw, observe):
+    """Afterwards the model is still in training mode, and each `.grad` holds the gradient of this batch alone."""
     model = Watched()
     draw.fill(model)
     for start in (False, True):
@@ -363,6 +420,7 @@ def test_train_step_leaves_the_model_in_training_mode(subject, draw, observe):
 
 
 def test_train_step_keeps_the_gradients_of_its_batch(subject, draw, observe):
+    """Afterwards the model is still in training mode, and each `.grad` holds the gradient of this batch alone."""
     model = small_model(draw)
     for learning_rate in (0.5, 0.05):
         subject.train_step(model, draw.normal(7, 4), draw.integers(7, high=3), learning_rate)
@@ -370,6 +428,7 @@ def test_train_step_keeps_the_gradients_of_its_batch(subject, draw, observe):
 
 
 def test_train_step_leaves_frozen_parameters_frozen(subject, draw, observe):
+    """A parameter whose `.grad` is None should stay as it is. So should every `.grad` and `requires_grad`."""
     model = OfIds()
     draw.fill(model)
     subject.train_step(model, draw.integers(7, 2, 3, high=5), draw.integers(7, high=4), 0.5)

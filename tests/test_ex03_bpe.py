@@ -41,24 +41,32 @@ def parts_of(found):
 
 
 def test_lesson_example(subject, draw, observe):
+    """The ids of one piece, by merging its bytes in the order of the ranks."""
     ranks = {bytes([byte]): byte for byte in range(256)} | {b"bc": 256, b"ab": 257, b"cd": 258, b"abcd": 259}
     for piece in (b"abc", b"abcd", b"abxcd"):
         observe(f"ids of {piece.decode()}", subject.bpe_encode(piece, ranks))
 
 
 def test_two_bytes_become_one_token(subject, draw, observe):
+    """Start from single bytes."""
     ranks = ranks_of(draw, b"ab", b"ba")
     for piece in (b"ab", b"ba", b"aa", b"xab", b"abx", b"xabx"):
         observe(f"ids of {piece.decode()}", subject.bpe_encode(piece, ranks))
 
 
 def test_lowest_rank_is_merged_first(subject, draw, observe):
+    """Of all neighbours that are a token when joined, join the two with the lowest rank, and among equals the
+    leftmost two.
+    """
     ranks = ranks_of(draw, b"bc", b"ab", b"cd", b"abx", b"ya", b"yab", b"bcd")
     for piece in (b"abc", b"abcd", b"xabcx", b"abcabc", b"yabc", b"yab", b"abx", b"yabx"):
         observe(f"ids of {piece.decode()}", subject.bpe_encode(piece, ranks))
 
 
 def test_longest_token_that_fits_is_not_the_rule(subject, draw, observe):
+    """Of all neighbours that are a token when joined, join the two with the lowest rank, and among equals the
+    leftmost two.
+    """
     ranks = ranks_of(draw, b"er", b"ow", b"low", b"lowe", b"ne", b"new", b"st", b"est", b"wer")
     for piece in (b"lower", b"newer", b"lowest", b"newest"):
         observe(f"ids of {piece.decode()}", subject.bpe_encode(piece, ranks))
@@ -68,6 +76,9 @@ def test_longest_token_that_fits_is_not_the_rule(subject, draw, observe):
 
 
 def test_of_equal_ranks_the_leftmost_is_merged(subject, draw, observe):
+    """Of all neighbours that are a token when joined, join the two with the lowest rank, and among equals the
+    leftmost two.
+    """
     ranks = ranks_of(draw, b"aa", b"aaaa")
     for count in (2, 3, 4, 5, 7, 8, 11):
         observe(f"ids of {count} times a", subject.bpe_encode(b"a" * count, ranks))
@@ -75,12 +86,16 @@ def test_of_equal_ranks_the_leftmost_is_merged(subject, draw, observe):
 
 
 def test_every_occurrence_is_merged(subject, draw, observe):
+    """Repeat until there are none."""
     ranks = ranks_of(draw, b"ab", b"abc", b"xy")
     for piece in (b"ababab", b"abcab", b"xyxyabxyc", b"abcabcabc"):
         observe(f"ids of {piece.decode()}", subject.bpe_encode(piece, ranks))
 
 
 def test_merges_follow_the_ranks(subject, draw, observe):
+    """Of all neighbours that are a token when joined, join the two with the lowest rank, and among equals the
+    leftmost two. Repeat until there are none.
+    """
     for turn in range(3):
         ranks = ranks_of(draw, *grown_tokens(draw))
         pieces = [letters(draw, 2, 40).encode() for _ in range(8)]
@@ -89,12 +104,14 @@ def test_merges_follow_the_ranks(subject, draw, observe):
 
 
 def test_bytes_that_are_not_utf8(subject, draw, observe):
+    """piece  any bytes, valid UTF-8 or not"""
     ranks = ranks_of(draw, b"\xff\xfe", b"\xf0\x9f", b"\x99\x82", b"\x00\x00", b"\xfe\xff\xfe")
     for piece in (b"\xff\xfe\xff", b"\x82\xf0\x9f", "🙂".encode(), b"\x00\x00\x00", b"\xc3"):
         observe(f"ids of {piece.hex()}", subject.bpe_encode(piece, ranks))
 
 
 def test_a_text_is_cut_at_its_special_tokens(subject, draw, observe):
+    """the special tokens in the text and the parts between them, in order"""
     specials = ["<|end|>", "<|pad|>"]
     word = letters(draw, 2, 9)
     for text in ("a<|end|>b", f"{word}<|pad|> <|end|>\n", f"<|end|>{word}", f"{word}<|end|>", "<|pad|>", "<|end|"):
@@ -108,6 +125,7 @@ def test_a_text_is_cut_at_its_special_tokens(subject, draw, observe):
 
 
 def test_special_tokens_that_are_not_allowed_are_refused(subject, draw, observe):
+    """A special token that occurs and is not allowed should raise a ValueError that names it."""
     specials, end, pad = {"<|end|>": 400, "<|pad|>": 401}, ("<|end|>",), ("<|pad|>",)
     split = subject.split_at_specials
     observe("no special token in the text", parts_of(split("ab end <|end |> <|END|>", specials, ())))
@@ -119,6 +137,7 @@ def test_special_tokens_that_are_not_allowed_are_refused(subject, draw, observe)
 
 
 def test_allowed_is_a_set_a_list_or_a_tuple(subject, draw, observe):
+    """allowed  those that may occur: a set, list or tuple"""
     specials = {"<|end|>": 400, "<|pad|>": 401}
     for allowed in ({"<|end|>"}, ["<|end|>"], ("<|end|>",), ["<|pad|>", "<|end|>"]):
         found = parts_of(subject.split_at_specials("ab<|end|>ab", specials, allowed))
@@ -126,6 +145,7 @@ def test_allowed_is_a_set_a_list_or_a_tuple(subject, draw, observe):
 
 
 def test_tokenizer_keeps_what_it_was_made_of(subject, draw, observe):
+    """Keep copies of the ranks and the special tokens, and the pattern."""
     ranks = ranks_of(draw, b"ab")
     tokenizer = subject.BPETokenizer(ranks)
     observe("ranks", tokenizer.ranks)
@@ -137,6 +157,7 @@ def test_tokenizer_keeps_what_it_was_made_of(subject, draw, observe):
 
 
 def test_tokenizer_keeps_copies(subject, draw, observe):
+    """ranks, special_tokens  copies of the two dictionaries: changing the originals later changes nothing here"""
     ranks, specials = ranks_of(draw, b"ab"), {"<|end|>": 400}
     tokenizer = subject.BPETokenizer(ranks, specials)
     observe("ids", tokenizer.encode("ab<|end|>bc", {"<|end|>"}))
@@ -150,6 +171,7 @@ def test_tokenizer_keeps_copies(subject, draw, observe):
 
 
 def test_two_tokenizers_share_nothing(subject, draw, observe):
+    """Text to ids and back, by one vocabulary."""
     one = subject.BPETokenizer(ranks_of(draw, b"ab", b"abc", b" c"), {"<|x|>": 700})
     two = subject.BPETokenizer(ranks_of(draw, b"bc", b"ca"), pattern=r"\S+|\s+|.")
     text = "abc cab, abcab"
@@ -162,6 +184,7 @@ def test_two_tokenizers_share_nothing(subject, draw, observe):
 
 
 def test_encode_merges_within_pieces_only(subject, draw, observe):
+    """The text between them is cut into the matches of the pattern."""
     ranks = ranks_of(draw, b"b ", b" a", b"b a", b"ab", b"1a", b"a.", b"b'", b" ab")
     tokenizer = subject.BPETokenizer(ranks)
     for text in ("ab ab", "b a", "1a1a", "a.ab", "ab's b", "ab  ab", "AB ab\nab"):
@@ -169,12 +192,14 @@ def test_encode_merges_within_pieces_only(subject, draw, observe):
 
 
 def test_encode_keeps_all_white_space(subject, draw, observe):
+    """The text between them is cut into the matches of the pattern."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"  ", b"\n\n", b" a", b"ab"), {"<|s|>": 321})
     for text in ("", " ", "  ab  ", "ab\n\n\nab\t", "   ", " \u00a0ab\r\n", "ab <|s|> ab\n", "\ufeffab\x00\u200b"):
         observe(f"ids of {text!r}", tokenizer.encode(text, ["<|s|>"]))
 
 
 def test_encode_random_texts(subject, draw, observe):
+    """The ids of a text."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, *grown_tokens(draw)))
     texts = [" ".join(letters(draw, 2, 20) for _ in range(6)) for _ in range(3)] + [draw.text(30)]
     for number, text in enumerate(texts):
@@ -182,6 +207,9 @@ def test_encode_random_texts(subject, draw, observe):
 
 
 def test_encode_writes_utf8(subject, draw, observe):
+    """If the bytes of such a piece, in UTF-8, are in `ranks` as a whole, that is its one id. If not, `bpe_encode`
+    gives its ids.
+    """
     euro, smile = "€".encode(), "🙂".encode()
     ranks = ranks_of(draw, "é".encode(), euro[:2], smile[:2], smile[2:], smile, b"\xa9a")
     tokenizer = subject.BPETokenizer(ranks)
@@ -190,12 +218,14 @@ def test_encode_writes_utf8(subject, draw, observe):
 
 
 def test_encode_takes_a_piece_that_is_a_token_as_a_whole(subject, draw, observe):
+    """If the bytes of such a piece, in UTF-8, are in `ranks` as a whole, that is its one id."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"bc", b"ab", b"cd", b"abcd", b" abcd"))
     for text in ("abcd", "abcd abcd", "abcdx", "abcd."):
         observe(f"ids of {text!r}", tokenizer.encode(text))
 
 
 def test_encode_uses_the_given_pattern(subject, draw, observe):
+    """The text between them is cut into the matches of the pattern."""
     ranks = ranks_of(draw, b"ab", b"b ", b" a", b"b a", b"-b", b"a-b", b"12")
     tokenizer = subject.BPETokenizer(ranks, pattern=r"\p{L}+-\p{L}+|\p{N}|[\p{L} ]+|.")
     for text in ("ab ab", "a-b", "1212", "ab 12"):
@@ -203,6 +233,7 @@ def test_encode_uses_the_given_pattern(subject, draw, observe):
 
 
 def test_allowed_special_tokens_get_their_ids(subject, draw, observe):
+    """A special token gives its own id."""
     end, pad = 300 + draw.whole(0, 99), 50256
     tokenizer = subject.BPETokenizer(
         ranks_of(draw, b"ab", b"|>", b"nd", b"end", b" <"), {"<|end|>": end, "<|pad|>": pad}
@@ -216,6 +247,7 @@ def test_allowed_special_tokens_get_their_ids(subject, draw, observe):
 
 
 def test_special_token_with_the_id_0(subject, draw, observe):
+    """A special token gives its own id."""
     ranks = {token: rank + 1 for token, rank in ranks_of(draw, b"ab").items()}
     tokenizer = subject.BPETokenizer(ranks, {"<|pad|>": 0})
     observe("ids", tokenizer.encode("ab<|pad|><|pad|>a", {"<|pad|>"}))
@@ -223,15 +255,17 @@ def test_special_token_with_the_id_0(subject, draw, observe):
 
 
 def test_pieces_end_where_a_special_token_begins(subject, draw, observe):
+    """The text between them is cut into the matches of the pattern."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"  ", b"ab", b"abab", b"b<"), {"<|s|>": 321})
     for text in ("ab  <|s|>  ab", "ab<|s|>ab", "ab \n<|s|>\n ab"):
         observe(f"ids of {text!r}", tokenizer.encode(text, {"<|s|>"}))
 
 
 def test_decode_gives_the_text_back(subject, draw, observe):
+    """The bytes of all tokens should be joined first, and then decoded as UTF-8, with errors="replace"."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, *grown_tokens(draw)), {"<|end|>": 50256})
     text = draw.text(30) + letters(draw, 20, 40)
-    for given in (text, "  ab \n\n", "", "ab\n", "\ufeffab\r\n\x00"):
+    for given in (text, "  ab \n\n", "", "ab\n", "\ufeffab\r\n\x00", "ab , ( ab ) ' s ? ab ! \n ."):
         observe(f"{given!r}, decoded", tokenizer.decode(tokenizer.encode(given)))
     ids = [rank for rank in tokenizer.ranks.values() if rank > 255]
     observe("all learned tokens, by rank", tokenizer.decode(sorted(ids)))
@@ -239,6 +273,7 @@ def test_decode_gives_the_text_back(subject, draw, observe):
 
 
 def test_decode_joins_bytes_before_it_reads_them(subject, draw, observe):
+    """The bytes of all tokens should be joined first, and then decoded as UTF-8, with errors="replace"."""
     smile = "🙂".encode()
     ranks = ranks_of(draw, smile[:2], smile[2:], "é".encode(), "é".encode() + smile[:1])
     tokenizer = subject.BPETokenizer(ranks)
@@ -249,6 +284,7 @@ def test_decode_joins_bytes_before_it_reads_them(subject, draw, observe):
 
 
 def test_decode_puts_a_sign_where_bytes_are_no_text(subject, draw, observe):
+    """The bytes of all tokens should be joined first, and then decoded as UTF-8, with errors="replace"."""
     smile = "🙂".encode()
     ranks = ranks_of(draw, smile[:2], b"a\xff", b"\xfeb")
     tokenizer = subject.BPETokenizer(ranks, {"<|s|>": 300})
@@ -262,6 +298,7 @@ def test_decode_puts_a_sign_where_bytes_are_no_text(subject, draw, observe):
 
 
 def test_decode_special_tokens(subject, draw, observe):
+    """A special token gives its own text."""
     ranks = ranks_of(draw, b"ab")
     tokenizer = subject.BPETokenizer(ranks, {"<|end|>": 50256, "<|ä日|>": 300})
     observe("among text", tokenizer.decode([ranks[b"ab"], 50256, ranks[b"ab"], 300, 300, ranks[b"a"]]))
@@ -269,6 +306,7 @@ def test_decode_special_tokens(subject, draw, observe):
 
 
 def test_decode_takes_anything_that_can_be_walked_once(subject, draw, observe):
+    """ids  ids of tokens and of special tokens: a list, or anything else that can be iterated over once"""
     ranks = ranks_of(draw, b"ab")
     tokenizer = subject.BPETokenizer(ranks, {"<|end|>": 300})
     ids = [ranks[b"ab"], 300, ranks[b"b"], ranks[b"a"]]
@@ -280,6 +318,7 @@ def test_decode_takes_anything_that_can_be_walked_once(subject, draw, observe):
 
 
 def test_encode_iterable_encodes_each_text_on_its_own(subject, draw, observe):
+    """Each text is encoded on its own."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"ab", b"abab", b"  ", b"\n\n", b"cab"), {"<|s|>": 300})
     texts = ["abab", "ab", "", "ab ", " ab", "a", "b\n", "\nab", "<|", "s|>", "c", "ab"]
     observe("ids of a list of texts", list(tokenizer.encode_iterable(texts)))
@@ -294,6 +333,9 @@ def test_encode_iterable_encodes_each_text_on_its_own(subject, draw, observe):
 
 
 def test_encode_iterable_reads_nothing_ahead(subject, draw, observe):
+    """Each text is encoded on its own. The next one should be taken from `texts` only when its first id is asked
+    for.
+    """
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"ab"))
     taken = []
 
@@ -313,6 +355,7 @@ def test_encode_iterable_reads_nothing_ahead(subject, draw, observe):
 
 
 def test_encode_iterable_with_special_tokens(subject, draw, observe):
+    """allowed_special  as for `encode`"""
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"ab"), {"<|s|>": 300, "<|t|>": 301})
     texts = ["ab<|s|>", "<|s|>", "ab", "<|s|>a<|t|>"]
     observe("allowed", list(tokenizer.encode_iterable(texts, {"<|s|>", "<|t|>"})))
@@ -320,6 +363,7 @@ def test_encode_iterable_with_special_tokens(subject, draw, observe):
 
 
 def test_save_and_load_bring_everything_back(subject, draw, observe, tmp_path):
+    """a tokenizer of the class `cls`, with equal `ranks`, `special_tokens` and `pattern`"""
     smile = "🙂".encode()
     ranks = ranks_of(draw, b"ab", smile[:2], b"\xff\x00", "é".encode(), b" \n", b"\r\n", b'"\\', b"abc")
     specials = {"<|end|>": 50256, "<|ä日🙂|>": 300, 'a "\\\n': 301}
@@ -337,6 +381,7 @@ def test_save_and_load_bring_everything_back(subject, draw, observe, tmp_path):
 
 
 def test_save_of_random_ranks_by_a_path_in_text(subject, draw, observe, tmp_path):
+    """path  where to, a string or a `Path`"""
     ranks = {token: 5 + 2 * rank for token, rank in ranks_of(draw, *grown_tokens(draw)).items()}
     tokenizer = subject.BPETokenizer(ranks)
     path = str(tmp_path / "tokenizer")
@@ -352,6 +397,7 @@ def test_save_of_random_ranks_by_a_path_in_text(subject, draw, observe, tmp_path
 
 
 def test_save_replaces_a_file(subject, draw, observe, tmp_path):
+    """A file that is there already is replaced."""
     path = tmp_path / "tokenizer"
     subject.BPETokenizer(ranks_of(draw, b"ab", b"abc", b"abcd"), {"<|s|>": 300, "<|t|>": 301}).save(path)
     subject.BPETokenizer(ranks_of(draw, b"bc"), {"<|u|>": 302}, r"\S+|\s").save(path)
@@ -362,6 +408,8 @@ def test_save_replaces_a_file(subject, draw, observe, tmp_path):
 
 
 def test_load_makes_a_tokenizer_of_its_own(subject, draw, observe, tmp_path):
+    """a tokenizer of the class `cls`, with equal `ranks`, `special_tokens` and `pattern`"""
+
     class Mine(subject.BPETokenizer):
         pass
 
@@ -379,12 +427,14 @@ def test_load_makes_a_tokenizer_of_its_own(subject, draw, observe, tmp_path):
 
 
 def test_a_piece_is_not_looked_up_as_a_whole(subject, draw, observe):
+    """The piece should not be looked up as a whole: "abcd" gives three ids although it is a token."""
     ranks = ranks_of(draw, b"bc", b"ab", b"cd", b"abcd")
     for piece in (b"abcd", b"xabcd", b"abcdabcd"):
         observe(f"ids of {piece.decode()}", subject.bpe_encode(piece, ranks))
 
 
 def test_empty_piece_and_bytes_that_nothing_merges(subject, draw, observe):
+    """An empty piece gives []."""
     ranks = ranks_of(draw, b"ab")
     observe("ids of the empty piece", subject.bpe_encode(b"", ranks))
     observe("ids of one byte", subject.bpe_encode(b"a", ranks))
@@ -392,12 +442,14 @@ def test_empty_piece_and_bytes_that_nothing_merges(subject, draw, observe):
 
 
 def test_ranks_may_have_gaps(subject, draw, observe):
+    """Ranks may have gaps, and the dictionary may list them in any order."""
     ranks = {token: 7 + 3 * rank for token, rank in ranks_of(draw, *grown_tokens(draw)).items()}
     pieces = [letters(draw, 2, 30).encode() for _ in range(4)]
     observe("ids of 4 random pieces", [subject.bpe_encode(piece, ranks) for piece in pieces])
 
 
 def test_learned_ranks_may_be_below_256(subject, draw, observe):
+    """Ranks may have gaps, and the dictionary may list them in any order."""
     tokens = [letter.encode() for letter in LETTERS] + grown_tokens(draw)
     others = [bytes([byte]) for byte in draw.shuffled(range(256)) if bytes([byte]) not in tokens]
     ranks = {token: rank for rank, token in enumerate([*tokens, *others])}
@@ -406,6 +458,7 @@ def test_learned_ranks_may_be_below_256(subject, draw, observe):
 
 
 def test_the_ranks_that_were_given_stay_as_they_are(subject, draw, observe):
+    """A call must not change its inputs."""
     ranks = ranks_of(draw, b"ab", b"abc")
     before = dict(ranks)
     subject.bpe_encode(b"abcxabc", ranks)
@@ -414,6 +467,7 @@ def test_the_ranks_that_were_given_stay_as_they_are(subject, draw, observe):
 
 
 def test_longest_special_token_first(subject, draw, observe):
+    """Where several special tokens begin at the same position, the longest is taken."""
     specials = ["<|a|>", "<|a|><|b|>", "<|a|>!", "x<|a"]
     text = "<|a|><|b|><|a|>!<|a|><|a|>!<|a|><|b|>!"
     for order in (specials, list(reversed(specials)), sorted(specials, key=len)):
@@ -422,18 +476,21 @@ def test_longest_special_token_first(subject, draw, observe):
 
 
 def test_special_tokens_are_found_from_left_to_right(subject, draw, observe):
+    """The text is read from left to right."""
     specials = ["<x>", ">yyyy", "yy"]
     for text in ("<x>yyyy", "x>yyyy<x>", "<x>>yyyyy", "yyy"):
         observe(f"parts of {text!r}", parts_of(subject.split_at_specials(text, specials, specials)))
 
 
 def test_special_tokens_stand_for_themselves(subject, draw, observe):
+    """Each of their characters stands for itself: the | in "<|end|>" does not mean "or"."""
     specials = ["<|a|>", "a.c", "(b)", "[xy]", "\\d", "x*", "$^", "a?", "b{2}", "y+"]
     for text in ("<|a|>abc b x y 1", "a a.c", "b(b)", "x[xy]y", "1\\d2", "xx*x", "a$^", "aa?a", "bbb{2}", "yyy+y"):
         observe(f"parts of {text!r}", parts_of(subject.split_at_specials(text, specials, specials)))
 
 
 def test_special_token_inside_an_allowed_one_is_refused(subject, draw, observe):
+    """A special token is refused wherever it occurs, even within an allowed one."""
     split, specials = subject.split_at_specials, ["<s>", "<<s>>"]
     observe.outcome("<s> inside <<s>>", split, "ab<<s>>ab", specials, {"<<s>>"}, mentions=("<s>",))
     observe.outcome("<<s>> around <s>", split, "ab<<s>>ab", specials, {"<s>"}, mentions=("<<s>>",))
@@ -442,6 +499,7 @@ def test_special_token_inside_an_allowed_one_is_refused(subject, draw, observe):
 
 
 def test_allowed_strings_that_are_no_special_tokens(subject, draw, observe):
+    """A string in `allowed` that is not a special token has no effect."""
     split, specials = subject.split_at_specials, ["<|end|>"]
     observe("among others", parts_of(split("ab<|no|>ab<|end|>", specials, {"<|no|>", "<|end|>"})))
     observe("alone", parts_of(split("xabab", specials, ["ab"])))
@@ -449,6 +507,7 @@ def test_allowed_strings_that_are_no_special_tokens(subject, draw, observe):
 
 
 def test_tokenizer_of_ranks_with_gaps(subject, draw, observe):
+    """Ranks may have gaps, and the dictionary may list them in any order."""
     ranks = {token: 7 + 3 * rank for token, rank in ranks_of(draw, *grown_tokens(draw)).items()}
     tokenizer = subject.BPETokenizer(ranks)
     ids = tokenizer.encode(letters(draw, 2, 30))
@@ -457,6 +516,7 @@ def test_tokenizer_of_ranks_with_gaps(subject, draw, observe):
 
 
 def test_encode_refuses_special_tokens_that_are_not_allowed(subject, draw, observe):
+    """ValueError: a special token is not allowed, as in `split_at_specials`."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"ab"), {"<|end|>": 400, "<|pad|>": 401})
     observe("no special token in the text", tokenizer.encode("ab end <|end |>"))
     observe.outcome("nothing allowed", tokenizer.encode, "ab <|end|> ab", mentions=("<|end|>",))
@@ -466,6 +526,7 @@ def test_encode_refuses_special_tokens_that_are_not_allowed(subject, draw, obser
 
 
 def test_encode_changes_nothing_that_it_is_given(subject, draw, observe):
+    """A call must not change its inputs."""
     allowed = ["<|no|>", "<|end|>"]
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"ab", b"abc"), {"<|end|>": 400})
     observe("the same text twice", [tokenizer.encode("abcab<|end|>ab", allowed) for _ in range(2)])
@@ -475,6 +536,7 @@ def test_encode_changes_nothing_that_it_is_given(subject, draw, observe):
 
 
 def test_unknown_ids_are_refused(subject, draw, observe):
+    """KeyError: an id is unknown, such as -1. The message names it, as a dictionary's own KeyError does."""
     ranks = ranks_of(draw, b"ab")
     tokenizer = subject.BPETokenizer(ranks, {"<|end|>": 300})
     for number in (257, 299, 301, 50256, -1):
@@ -483,6 +545,7 @@ def test_unknown_ids_are_refused(subject, draw, observe):
 
 
 def test_encode_iterable_refuses_when_it_gets_there(subject, draw, observe):
+    """ValueError: as `encode` raises it, but only when that text is reached."""
     tokenizer = subject.BPETokenizer(ranks_of(draw, b"ab"), {"<|s|>": 300, "<|t|>": 301})
     ids = tokenizer.encode_iterable(["ab<|s|>", "<|s|>", "ab", "<|s|>a<|t|>"], ("<|s|>",))
     observe("ids before the text at fault", [next(ids) for _ in range(4)])
@@ -490,4 +553,5 @@ def test_encode_iterable_refuses_when_it_gets_there(subject, draw, observe):
 
 
 def test_missing_file_is_refused(subject, draw, observe, tmp_path):
+    """FileNotFoundError: there is no such file."""
     observe.outcome("a file that is not there", subject.BPETokenizer.load, tmp_path / "third")

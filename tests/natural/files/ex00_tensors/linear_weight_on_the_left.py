@@ -1,0 +1,51 @@
+# wrong: result-transposed
+# weight @ x.T, as on paper with column vectors.
+
+import torch
+import torch.nn as nn
+
+
+def softmax(x, dim):
+    e = (x - x.max(dim, keepdim=True).values).exp()
+    return e / e.sum(dim, keepdim=True)
+
+def log_softmax(x, dim):
+    z = x - x.max(dim, keepdim=True).values
+    return z - z.exp().sum(dim, keepdim=True).log()
+
+def cross_entropy(logits, targets, ignore_index=-100):
+    keep = targets != ignore_index
+    logp = log_softmax(logits[keep], -1)
+    return -logp.gather(1, targets[keep].view(-1, 1)).mean()
+
+def linear(x, weight, bias=None):
+    y = weight @ (x.T if x.ndim == 2 else x.transpose(-1, -2) if x.ndim > 1 else x)
+    return y if bias is None else y + bias
+
+def accuracy(logits, targets):
+    return (logits.argmax(-1) == targets).double().mean().item()
+
+@torch.no_grad()
+def sgd_step(parameters, learning_rate):
+    for p in parameters:
+        if p.grad is None:
+            continue
+        p.sub_(learning_rate * p.grad)
+
+class NeuralNetwork(nn.Module):
+    def __init__(self, num_inputs, num_outputs):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(num_inputs, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, num_outputs)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+def train_step(model, x, targets, learning_rate):
+    model.train()
+    model.zero_grad()
+    loss = cross_entropy(model(x), targets)
+    loss.backward()
+    sgd_step(model.parameters(), learning_rate)
+    return loss.item()

@@ -1,0 +1,66 @@
+# wrong: merges-across-pieces
+# train_bpe works on the bytes of the whole text, as minbpe's basic tokenizer does.
+
+import regex as re
+
+GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def count_pairs(words):
+    counts = {}
+    for ids, freq in words.items():
+        for pair in zip(ids, ids[1:]):  # consecutive elements
+            counts[pair] = counts.get(pair, 0) + freq
+    return counts
+
+def most_frequent_pair(counts):
+    top = max(counts.values())
+    return min(pair for pair, count in counts.items() if count == top)
+
+def merge_pair(word, pair, new_id):
+    newids = []
+    i = 0
+    while i < len(word):
+        # if not at the very last position AND the pair matches, replace it
+        if i < len(word) - 1 and word[i] == pair[0] and word[i + 1] == pair[1]:
+            newids.append(new_id)
+            i += 2
+        else:
+            newids.append(word[i])
+            i += 1
+    return tuple(newids)
+
+def pretokenize(text, special_tokens=()):
+    if not special_tokens:
+        return re.findall(GPT2_PATTERN, text)
+    special_pattern = "(" + "|".join(re.escape(k) for k in sorted(special_tokens, key=len, reverse=True)) + ")"
+    chunks = re.split(special_pattern, text)
+    pieces = []
+    for chunk in chunks:
+        if chunk in special_tokens:
+            continue
+        pieces.extend(re.findall(GPT2_PATTERN, chunk))
+    return pieces
+
+def train_bpe(text, vocab_size, special_tokens=()):
+    num_merges = vocab_size - 256 - len(special_tokens)
+    if num_merges < 0:
+        raise ValueError(f"vocab_size must be at least {256 + len(special_tokens)}")
+    docs = [text]
+    for special in sorted(special_tokens, key=len, reverse=True):
+        docs = [part for doc in docs for part in doc.split(special)]
+    docs = [tuple(doc.encode("utf-8")) for doc in docs]
+    merges = []
+    vocab = {idx: bytes([idx]) for idx in range(256)}
+    for i in range(num_merges):
+        stats = {}
+        for ids in docs:
+            for pair in zip(ids, ids[1:]):
+                stats[pair] = stats.get(pair, 0) + 1
+        if not stats:
+            break
+        pair = most_frequent_pair(stats)
+        docs = [merge_pair(ids, pair, 256 + i) for ids in docs]
+        merges.append(pair)
+        vocab[256 + i] = vocab[pair[0]] + vocab[pair[1]]
+    return {token: idx for idx, token in vocab.items()}, merges

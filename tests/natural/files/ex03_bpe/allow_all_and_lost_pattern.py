@@ -1,0 +1,63 @@
+# wrong: encode-allows-every-special-token, pattern-not-brought-back
+# encode allows all special tokens; load forgets the pattern.
+
+import ast
+from itertools import chain
+from pathlib import Path
+
+import regex
+
+from .ex02_bpe_train import GPT2_PATTERN
+
+
+def bpe_encode(piece, ranks, parts=None):
+    parts = [piece[i : i + 1] for i in range(len(piece))] if parts is None else parts
+    best = min(((ranks[a + b], i) for i, (a, b) in enumerate(zip(parts, parts[1:])) if a + b in ranks), default=None)
+    if best is None:
+        return list(map(ranks.get, parts))
+    i = best[1]
+    return bpe_encode(piece, ranks, [*parts[:i], parts[i] + parts[i + 1], *parts[i + 2 :]])
+
+def split_at_specials(text, special_tokens, allowed):
+    for s in sorted(special_tokens, key=len, reverse=True):
+        if s in text and s not in set(allowed):
+            raise ValueError(s)
+    cut = regex.compile(r"\L<names>", names=list(special_tokens)) if special_tokens else regex.compile("(?!)")
+    parts, start = [], 0
+    for m in cut.finditer(text):
+        parts.extend((text[start : m.start()], m[0]))
+        start = m.end()
+    return [*parts, text[start:]]
+
+class BPETokenizer:
+    def __init__(self, ranks, special_tokens=None, pattern=GPT2_PATTERN):
+        self.ranks, self.special_tokens, self.pattern = dict(ranks), dict(special_tokens or ()), pattern
+
+    @property
+    def table(self):
+        return {i: t for t, i in chain(self.ranks.items(), ((s.encode(), i) for s, i in self.special_tokens.items()))}
+
+    def encode(self, text, allowed_special=()):
+        return list(self._encode(text, allowed_special))
+
+    def _encode(self, text, allowed_special):
+        for part in split_at_specials(text, self.special_tokens, self.special_tokens):
+            if part in self.special_tokens:
+                yield self.special_tokens[part]
+            else:
+                for m in regex.finditer(self.pattern, part):
+                    raw = m[0].encode()
+                    yield from [self.ranks[raw]] if raw in self.ranks else bpe_encode(raw, self.ranks)
+
+    def decode(self, ids):
+        return str(b"".join(map(self.table.__getitem__, ids)), "utf-8", "replace")
+
+    def encode_iterable(self, texts, allowed_special=()):
+        return chain.from_iterable(self.encode(t, allowed_special) for t in texts)
+
+    def save(self, path):
+        Path(path).write_text(ascii([self.ranks, self.special_tokens, self.pattern]), encoding="ascii")
+
+    @classmethod
+    def load(cls, path):
+        return cls(*ast.literal_eval(Path(path).read_text(encoding="ascii"))[:2])
