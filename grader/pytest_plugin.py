@@ -177,7 +177,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 def _message(verdict: CheckResult) -> str:
-    lines = [f"{verdict.status}: {verdict.message}"]
+    lines = [f"{verdict.status}: {verdict.told}"]
     if verdict.difference:
         lines += [f"in        {verdict.difference.observation}", f"expected  {verdict.difference.expected}"]
         lines += [f"yours     {verdict.difference.actual}"]

@@ -257,7 +257,7 @@ def differing(expected: Array, actual: Array, tolerance: float) -> npt.NDArray[n
     """Where two tensors of one shape and dtype differ. The tolerance is for arithmetic: an id is right or wrong."""
     if "float" not in expected.dtype:
         return np.asarray(raw(expected) != raw(actual))
-    return ~_close_values(numbers(expected), numbers(actual), tolerance)
+    return ~close_values(numbers(expected), numbers(actual), tolerance)
 
 
 def _close(expected: float, actual: float, tolerance: float) -> bool:
@@ -268,7 +268,7 @@ def _close(expected: float, actual: float, tolerance: float) -> bool:
     return abs(expected - actual) <= tolerance * (1 + abs(expected))
 
 
-def _close_values(expected: Numbers, actual: Numbers, tolerance: float) -> npt.NDArray[np.bool_]:
+def close_values(expected: Numbers, actual: Numbers, tolerance: float) -> npt.NDArray[np.bool_]:
     """Elementwise: within `tolerance`, absolutely and relatively; infinities and NaN only where expected."""
     with np.errstate(invalid="ignore", over="ignore"):
         near = np.abs(expected - actual) <= tolerance * (1 + np.abs(expected))

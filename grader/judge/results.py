@@ -30,7 +30,8 @@ class Status(StrEnum):
 class Difference:
     """Where an observation departs from the reference's, in words ready to be shown.
 
-    `picture` holds the lines of two matrices side by side, if the observation is one.
+    `picture` holds the lines of two matrices side by side, if the observation is one. `relation` is how the one
+    comes out of the other, if arithmetic can tell: a short name for tools; `relation_in_words` for the learner.
     """
 
     observation: str
@@ -38,6 +39,8 @@ class Difference:
     expected: str = ""
     actual: str = ""
     picture: tuple[str, ...] = ()
+    relation: str = ""
+    relation_in_words: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class CheckResult:
     difference: Difference | None = None
     fine_print: bool = False
     optional: bool = False
+
+    @property
+    def told(self) -> str:
+        """The message, and the relation where no known mistake says more than that."""
+        relation = self.difference.relation_in_words if self.difference and not self.mistakes else ""
+        return f"{self.message}\n{relation}" if relation else self.message
 
 
 class Judged(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +16,7 @@ from grader.course.exercise import Check, Exercise, Mistake
 from grader.course.outline import Outline
 from grader.judge.compare import Departure, first_departure
 from grader.judge.picture import draw
+from grader.judge.relations.find import find_relation
 from grader.judge.results import CheckResult, Difference, Judged, Status, first_open
 from grader.judge.surroundings import explanation
 from grader.protocol.job import OUT_OF_SIGHT, UNKNOWN
@@ -165,14 +167,18 @@ def result(
 
 
 def _difference(finding: Finding) -> Difference | None:
-    """With the two matrices as a picture, where it is about two matrices."""
+    """With how the one comes out of the other, and two matrices as a picture."""
     departure = finding.departure
-    if departure is None:
-        return None
-    wanted, got = departure.expected, departure.actual
-    if wanted and got and isinstance(wanted.value, Array) and isinstance(got.value, Array):
-        return replace(departure.difference, picture=draw(wanted.value, got.value, wanted.tolerance))
-    return departure.difference
+    if departure is None or departure.expected is None or departure.actual is None or finding.run is None:
+        return departure.difference if departure else None
+    wanted, got, difference = departure.expected, departure.actual.value, departure.difference
+    before = takewhile(lambda observation: observation is not departure.actual, finding.run.observations)
+    relation = find_relation(wanted, got, tuple(before))
+    if relation:
+        difference = replace(difference, relation=relation.name, relation_in_words=relation.says)
+    if isinstance(wanted.value, Array) and isinstance(got, Array):
+        difference = replace(difference, picture=draw(wanted.value, got, wanted.tolerance))
+    return difference
 
 
 def _learners_places(trace: tuple[Place, ...], submitted: Submitted) -> tuple[Place, ...]:

@@ -13,6 +13,8 @@ IMPORT_CHECK = "import"
 LACKING = "is not in the file"
 # What a stub says that stands in for a function which did not end, before its name.
 ENDLESS = "it did not end before:"
+# The observation at the end of each check: which of the tensors that `draw` handed out were written to.
+CHANGED_INPUTS = "inputs that your code changed"
 # How many refused acts are kept of a check, and how much of each.
 MAX_REFUSED = 20
 MAX_ACT = 300

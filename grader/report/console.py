@@ -129,7 +129,7 @@ def _show_message(page: Page, message: str, place: Place | None) -> None:
 def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
     page.line()
     page.line(title_of(check) + (" (fine print)" if check.fine_print else ""), "bold", 2)
-    for paragraph in check.message.splitlines():
+    for paragraph in check.told.splitlines():
         page.line(paragraph, indent=2)
     if check.difference and (check.difference.expected or check.difference.actual):
         page.line()

@@ -56,5 +56,7 @@ def _check(check: CheckResult) -> dict[str, Any]:
         "mistakes": list(check.mistakes),
         "expected": check.difference.expected if check.difference else None,
         "actual": check.difference.actual if check.difference else None,
+        "relation": (check.difference.relation or None) if check.difference else None,
+        "relation_in_words": (check.difference.relation_in_words or None) if check.difference else None,
         "picture": list(check.difference.picture) if check.difference else [],
     }

@@ -38,7 +38,7 @@ def render(report: Report) -> str:
         for check in result.checks:
             case = ElementTree.SubElement(suite, "testcase", classname=result.id, name=check.name)
             if not is_done(check):
-                _problem(case, check.status, check.message)
+                _problem(case, check.status, check.told)
             elif check.status is not Status.PASSED:
                 ElementTree.SubElement(case, "skipped", message="optional")
         if not result.checks:

@@ -24,7 +24,7 @@ from typing import Any, cast
 import torch
 
 from grader.protocol.job import Job
-from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place
+from grader.protocol.runs import CHANGED_INPUTS, IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place
 from grader.sandbox.draw import Draw, derive
 from grader.sandbox.forbid import ForbiddenCall, forbidding, importing, packages_refused, watched
 from grader.sandbox.loading import importable, run_source
@@ -170,7 +170,7 @@ def fixtures_for(check: str, exercise: str, seed: int) -> tuple[Draw, Observe]:
 
 def all_observations(draw: Draw, observe: Observe) -> tuple[Observation, ...]:
     """What a probe that returned wrote down, and which of its inputs were changed meanwhile."""
-    return (*observe.recorded, Observation("inputs that your code changed", list(draw.changed_inputs())))
+    return (*observe.recorded, Observation(CHANGED_INPUTS, list(draw.changed_inputs())))
 
 
 def describe(error: BaseException, files: frozenset[str]) -> tuple[Ending, Failure]:

@@ -1,0 +1,1 @@
+"""Relations: how a wrong result comes out of the expected one, where arithmetic can tell."""
