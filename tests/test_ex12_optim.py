@@ -53,10 +53,12 @@ def settings_of(optimizer):
 
 
 def test_schedule_lesson_example(subject, draw, observe):
+    """[lr_at(step, 1.0, 0.1, 2, 6) for step in range(7)] is the row of numbers in the lesson."""
     observe("steps 0 … 6", [subject.lr_at(step, 1.0, 0.1, 2, 6) for step in range(7)])
 
 
 def test_schedule_goes_up_then_down(subject, draw, observe):
+    """The learning rate of one step: up in a straight line, then down along a cosine."""
     for warmup_steps, total_steps in ((3, 11), (1, 8), (draw.whole(4, 6), draw.whole(9, 13))):
         max_lr, min_lr = draw.number(2.0, 6.0), draw.number(0.2, 0.9)
         found = [subject.lr_at(step, max_lr, min_lr, warmup_steps, total_steps) for step in range(total_steps)]
@@ -69,10 +71,12 @@ def test_schedule_goes_up_then_down(subject, draw, observe):
 
 
 def test_schedule_falls_to_zero(subject, draw, observe):
+    """Then it falls along half a wave of the cosine, down to min_lr, and stays there."""
     observe("min_lr 0, steps 0 … 8 of 7", [subject.lr_at(step, 3.0, 0.0, 2, 7) for step in range(9)])
 
 
 def test_schedule_after_the_last_step(subject, draw, observe):
+    """Then it falls along half a wave of the cosine, down to min_lr, and stays there."""
     for step in (8, 9, 10, 12, 50):
         observe(f"step {step} of 8", subject.lr_at(step, 3.0, 0.5, 3, 8))
 
@@ -92,6 +96,7 @@ def observe_clipping(observe, norm, parameters, gradients, tolerance=1e-5):
 
 
 def test_clipping_lesson_example(subject, draw, observe):
+    """The result is 5.0, and the gradients become [0.6] and [0.8]."""
     parameters = parameters_of(draw, (1,), (1,))
     gradients = [torch.tensor([3.0]), torch.tensor([4.0])]
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -100,6 +105,7 @@ def test_clipping_lesson_example(subject, draw, observe):
 
 
 def test_long_gradients_are_clipped(subject, draw, observe):
+    """If the norm is above max_norm, each `.grad` should be multiplied by max_norm / norm, in place."""
     for max_norm in (0.5, 1.0, draw.number(1.0, 2.0)):
         parameters = [*parameters_with_gradients(draw, scale=3.0), not_contiguous(draw)]
         parameters[-1].grad = draw.normal(4, 3).clone().T
@@ -109,6 +115,7 @@ def test_long_gradients_are_clipped(subject, draw, observe):
 
 
 def test_short_gradients_stay_as_they_are(subject, draw, observe):
+    """Otherwise all stay as they are."""
     for max_norm in (1000.0, 50.0):
         parameters = parameters_with_gradients(draw)
         gradients = [parameter.grad for parameter in parameters]
@@ -118,6 +125,7 @@ def test_short_gradients_stay_as_they_are(subject, draw, observe):
 
 
 def test_each_is_short_but_all_together_are_long(subject, draw, observe):
+    """Shorten the gradients, all by the same factor, if together they are too long."""
     parameters = parameters_of(draw, (2,), (3, 2), (4,))
     for parameter in parameters:
         direction = draw.normal(*parameter.shape)
@@ -127,6 +135,9 @@ def test_each_is_short_but_all_together_are_long(subject, draw, observe):
 
 
 def test_gradients_of_exactly_the_limit_stay(subject, draw, observe):
+    """If the norm is above max_norm, each `.grad` should be multiplied by max_norm / norm, in place. Otherwise all
+    stay as they are.
+    """
     parameters = parameters_of(draw, (1,), (2,))
     parameters[0].grad, parameters[1].grad = torch.tensor([3.0]), torch.tensor([0.0, -4.0])
     gradients = [parameter.grad for parameter in parameters]
@@ -134,6 +145,7 @@ def test_gradients_of_exactly_the_limit_stay(subject, draw, observe):
 
 
 def test_clipping_gradients_of_zero(subject, draw, observe):
+    """Otherwise all stay as they are."""
     parameters = parameters_of(draw, (2, 3), (4,))
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
@@ -142,6 +154,7 @@ def test_clipping_gradients_of_zero(subject, draw, observe):
 
 
 def test_update_means_lesson_example(subject, draw, observe):
+    """A gradient of 0.5 with betas (0.9, 0.999) makes them 0.05 and 0.00025."""
     exp_avg, exp_avg_sq = torch.zeros(1), torch.zeros(1)
     for gradient in (0.5, -0.5):
         subject.update_means(torch.tensor([gradient]), exp_avg, exp_avg_sq, (0.9, 0.999))
@@ -149,6 +162,7 @@ def test_update_means_lesson_example(subject, draw, observe):
 
 
 def test_update_means_moves_both_in_place(subject, draw, observe):
+    """Move the two running means of one parameter, in place."""
     for shape, betas in (((3, 4), (0.6, 0.8)), ((5,), (0.9, 0.7)), ((2, 3, 2), (0.0, 0.5)), ((), (0.5, 0.0))):
         exp_avg, exp_avg_sq = normal(draw, shape).clone(), normal(draw, shape).abs()
         for call in (1, 2):
@@ -158,12 +172,14 @@ def test_update_means_moves_both_in_place(subject, draw, observe):
 
 
 def test_adam_direction_lesson_example(subject, draw, observe):
+    """Which way one parameter goes: the corrected mean, over the root of the corrected square."""
     for t, exp_avg, exp_avg_sq in ((1, 0.05, 0.00025), (2, -0.005, 0.00049975)):
         means = torch.tensor([exp_avg]), torch.tensor([exp_avg_sq])
         observe(f"direction at t = {t}", subject.adam_direction(*means, t, (0.9, 0.999), 0.0))
 
 
 def test_adam_direction_corrects_both_means(subject, draw, observe):
+    """Which way one parameter goes: the corrected mean, over the root of the corrected square."""
     for t, betas in ((1, (0.6, 0.8)), (2, (0.9, 0.7)), (7, (0.9, 0.999)), (400, (0.99, 0.5))):
         for shape in ((3, 4), (5,)):
             means = draw.normal(*shape), draw.uniform(*shape, low=0.1, high=2.0)
@@ -171,6 +187,7 @@ def test_adam_direction_corrects_both_means(subject, draw, observe):
 
 
 def test_adam_direction_adds_eps_to_the_root(subject, draw, observe):
+    """direction = mean / (√square + eps)"""
     for scale, eps in ((1.0, 0.3), (1e-7, 1e-7), (1e4, 1e-7)):
         means = draw.normal(3, 4, scale=scale), draw.uniform(3, 4, high=2.0) * scale**2
         observe(
@@ -181,6 +198,7 @@ def test_adam_direction_adds_eps_to_the_root(subject, draw, observe):
 
 
 def test_adamw_is_an_optimizer_of_torch(subject, draw, observe):
+    """Check the numbers, and hand params and a dict of the four defaults to torch's `__init__`."""
     optimizer = subject.AdamW(parameter for parameter in parameters_of(draw, (3, 4), (5,)))
     observe("is it a torch.optim.Optimizer", isinstance(optimizer, torch.optim.Optimizer))
     observe("settings if none are given", settings_of(optimizer))
@@ -191,6 +209,7 @@ def test_adamw_is_an_optimizer_of_torch(subject, draw, observe):
 
 
 def test_adamw_lesson_example(subject, draw, observe):
+    """two steps on w = 1.0, as in the lesson, give 0.89 and then about 0.8864."""
     weight = nn.Parameter(torch.tensor(1.0))
     optimizer = subject.AdamW([weight], lr=0.1, weight_decay=0.1)
     for gradient in (0.5, -0.5):
@@ -200,6 +219,7 @@ def test_adamw_lesson_example(subject, draw, observe):
 
 
 def test_adamw_takes_many_steps(subject, draw, observe):
+    """For each parameter, in this order: count its step, update_means, the decay, the step along adam_direction."""
     parameters = [*parameters_of(draw, *SHAPES), not_contiguous(draw)]
     optimizer = subject.AdamW(parameters, lr=0.1, weight_decay=0.5)
     for step in range(1, 8):
@@ -209,6 +229,7 @@ def test_adamw_takes_many_steps(subject, draw, observe):
 
 
 def test_adamw_with_other_settings(subject, draw, observe):
+    """lr, betas, eps and weight_decay should be those that its group holds *now*: a schedule changes them."""
     for betas in ((0.6, 0.8), (0.8, 0.6), (0.0, 0.5), (0.5, 0.0)):
         parameters = parameters_of(draw, (3, 4), (5,), (3, 4))
         optimizer = subject.AdamW(parameters, lr=0.2, betas=betas, eps=0.3, weight_decay=0.0)
@@ -219,6 +240,7 @@ def test_adamw_with_other_settings(subject, draw, observe):
 
 
 def test_adamw_with_tiny_and_huge_gradients(subject, draw, observe):
+    """direction = mean / (√square + eps)"""
     for scale in (1e-7, 1e4):
         parameters = parameters_of(draw, (3, 4), (5,), (3, 4))
         optimizer = subject.AdamW(parameters, lr=0.1, eps=1e-7, weight_decay=0.0)
@@ -229,6 +251,7 @@ def test_adamw_with_tiny_and_huge_gradients(subject, draw, observe):
 
 
 def test_adamw_decays_before_the_step(subject, draw, observe):
+    """First the decay, then the step:"""
     weight = nn.Parameter(draw.uniform(3, 4, low=5.0, high=9.0).clone())
     optimizer = subject.AdamW([weight], lr=0.5, weight_decay=0.8)
     for step in range(1, 4):
@@ -238,6 +261,9 @@ def test_adamw_decays_before_the_step(subject, draw, observe):
 
 
 def test_adamw_remembers_what_torch_remembers(subject, draw, observe):
+    """`self.state[parameter]` should hold, under torch's names, "step" how many steps this parameter has made
+    "exp_avg", "exp_avg_sq" its running means, of its shape and dtype
+    """
     parameters = parameters_of(draw, (3, 4), (5,), (3, 4))
     optimizer = subject.AdamW(parameters, lr=0.1, betas=(0.7, 0.9), weight_decay=0.5)
     for step in range(1, 5):
@@ -247,6 +273,7 @@ def test_adamw_remembers_what_torch_remembers(subject, draw, observe):
 
 
 def test_adamw_keeps_to_the_settings_of_each_group(subject, draw, observe):
+    """lr, betas, eps and weight_decay should be those that its group holds *now*: a schedule changes them."""
     first, second, third = parameters_of(draw, (3, 4), (5,), (3, 4))
     groups = [
         {"params": [first], "lr": 0.3, "weight_decay": 0.6},
@@ -262,6 +289,7 @@ def test_adamw_keeps_to_the_settings_of_each_group(subject, draw, observe):
 
 
 def test_adamw_follows_settings_that_change(subject, draw, observe):
+    """lr, betas, eps and weight_decay should be those that its group holds *now*: a schedule changes them."""
     parameters = parameters_of(draw, (3, 4), (5,), (3, 4))
     optimizer = subject.AdamW([{"params": [parameter]} for parameter in parameters], lr=0.1, weight_decay=0.5)
     for lr in (0.3, 0.05, 0.0, 0.2):
@@ -278,6 +306,7 @@ def test_adamw_follows_settings_that_change(subject, draw, observe):
 
 
 def test_adamw_changes_parameters_in_place(subject, draw, observe):
+    """Move every parameter that has a gradient, once and in place."""
     parameters = parameters_of(draw, *SHAPES)
     optimizer = subject.AdamW(parameters, lr=0.1, weight_decay=0.5)
     with torch.enable_grad():
@@ -291,6 +320,7 @@ def test_adamw_changes_parameters_in_place(subject, draw, observe):
 
 
 def test_adamw_trains_a_model(subject, draw, observe):
+    """Move every parameter that has a gradient, once and in place."""
     model = nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, 3))
     draw.fill(model)
     matrices = [parameter for parameter in model.parameters() if parameter.dim() == 2]
@@ -352,6 +382,7 @@ def named_groups(groups, model):
 
 
 def test_groups_of_one_layer(subject, draw, observe):
+    """for `nn.Linear(3, 2)` the first group holds its weight, the second its bias."""
     model = nn.Linear(3, 2)
     groups = subject.param_groups(model, 0.1)
     observe("type of what comes", type(groups).__name__)
@@ -363,6 +394,7 @@ def test_groups_of_one_layer(subject, draw, observe):
 
 
 def test_groups_go_by_the_number_of_axes(subject, draw, observe):
+    """the parameters with two axes or more: matrices and embeddings"""
     model = Model()
     weight_decay = draw.number(0.1, 0.9)
     observe("groups", named_groups(subject.param_groups(model, weight_decay), model))
@@ -372,17 +404,24 @@ def test_groups_go_by_the_number_of_axes(subject, draw, observe):
 
 
 def test_schedule_without_warmup(subject, draw, observe):
+    """warmup_steps may be 0, and it may be total_steps or more: then the rate rises to the end, by the same
+    rules.
+    """
     observe("steps 0 … 6 of 7", [subject.lr_at(step, 2.0, 0.5, 0, 7) for step in range(7)])
     observe("the only step", subject.lr_at(0, 2.0, 0.5, 0, 1))
     observe("step 0 of 0", subject.lr_at(0, 3.0, 0.5, 0, 0))
 
 
 def test_schedule_with_nothing_but_warmup(subject, draw, observe):
+    """warmup_steps may be 0, and it may be total_steps or more: then the rate rises to the end, by the same
+    rules.
+    """
     observe("4 steps of warm-up, 4 in total", [subject.lr_at(step, 3.0, 0.5, 4, 4) for step in range(7)])
     observe("6 steps of warm-up, 4 in total", [subject.lr_at(step, 3.0, 0.5, 6, 4) for step in range(9)])
 
 
 def test_parameters_may_come_from_a_generator(subject, draw, observe):
+    """`parameters` may be a generator, which can be iterated over only once."""
     parameters = parameters_with_gradients(draw, scale=2.0)
     gradients = [parameter.grad for parameter in parameters]
     norm = subject.clip_grad_norm((parameter for parameter in parameters), 0.7)
@@ -390,6 +429,7 @@ def test_parameters_may_come_from_a_generator(subject, draw, observe):
 
 
 def test_clipping_passes_over_parameters_without_gradient(subject, draw, observe):
+    """A parameter whose `.grad` is None is skipped."""
     parameters = parameters_with_gradients(draw, scale=2.0)
     parameters[0].grad = None
     parameters[2].grad = None
@@ -398,11 +438,15 @@ def test_clipping_passes_over_parameters_without_gradient(subject, draw, observe
 
 
 def test_clipping_where_there_is_no_gradient(subject, draw, observe):
+    """Without any gradient the norm is 0.0."""
     observe("norm, no parameter has one", subject.clip_grad_norm(parameters_of(draw, (2, 3), (4,)), 1.0))
     observe("norm, no parameters", subject.clip_grad_norm([], 1.0))
 
 
 def test_adamw_refuses_numbers_that_make_no_sense(subject, draw, observe):
+    """ValueError: lr, eps or weight_decay is below 0, or one of the betas is below 0, or 1 or more. The message
+    should name the number.
+    """
     adamw, (weight,) = subject.AdamW, parameters_of(draw, (2, 3))
 
     def made(**settings):
@@ -422,6 +466,7 @@ def test_adamw_refuses_numbers_that_make_no_sense(subject, draw, observe):
 
 
 def test_adamw_accepts_zero(subject, draw, observe):
+    """ValueError: lr, eps or weight_decay is below 0, or one of the betas is below 0, or 1 or more."""
     adamw, (weight,) = subject.AdamW, parameters_of(draw, (2, 3))
     for settings in (
         {"lr": 0.0},
@@ -438,6 +483,7 @@ def test_adamw_accepts_zero(subject, draw, observe):
 
 
 def test_adamw_leaves_parameters_without_gradient_alone(subject, draw, observe):
+    """A parameter whose `.grad` is None is left alone: it does not decay, and no step is counted for it."""
     parameters = parameters_of(draw, (3, 4), (5,), (3, 4), (5,))
     groups = [{"params": parameters[:3]}, {"params": parameters[3:]}]
     optimizer = subject.AdamW(groups, lr=0.1, weight_decay=0.5)
@@ -451,6 +497,7 @@ def test_adamw_leaves_parameters_without_gradient_alone(subject, draw, observe):
 
 
 def test_adamw_pulls_the_weights_towards_zero(subject, draw, observe):
+    """A gradient of zeros is a gradient."""
     parameters = parameters_of(draw, (3, 4), (5,), (3, 4))
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
@@ -462,6 +509,9 @@ def test_adamw_pulls_the_weights_towards_zero(subject, draw, observe):
 
 
 def test_adamw_goes_on_from_a_saved_state(subject, draw, observe):
+    """Nothing should be remembered elsewhere: `state_dict` saves these two, and torch's AdamW can go on from
+    them.
+    """
     parameters = parameters_of(draw, (3, 4), (5,), (3, 4))
 
     def groups():
@@ -487,6 +537,9 @@ def test_adamw_goes_on_from_a_saved_state(subject, draw, observe):
 
 
 def test_adamw_calls_the_closure(subject, draw, observe):
+    """If it is given, it computes the gradients and returns the loss: call it once, before anything moves, within
+    `torch.enable_grad()`, and return what it returned.
+    """
     weight, factor = parameters_of(draw, (4,), (1,))
     target = draw.normal(4)
     optimizer = subject.AdamW([{"params": [weight]}, {"params": [factor]}], lr=0.1, weight_decay=0.5)
@@ -508,6 +561,7 @@ def test_adamw_calls_the_closure(subject, draw, observe):
 
 
 def test_adamw_leaves_the_gradients_as_they_are(subject, draw, observe):
+    """A call must not change its inputs."""
     parameters = parameters_of(draw, *SHAPES)
     optimizer = subject.AdamW(parameters, lr=0.1, weight_decay=0.5)
     give_gradients(draw, parameters)
@@ -518,6 +572,7 @@ def test_adamw_leaves_the_gradients_as_they_are(subject, draw, observe):
 
 
 def test_adamw_keeps_double_precision(subject, draw, observe):
+    """ "exp_avg", "exp_avg_sq" its running means, of its shape and dtype"""
     # A float32 near 100 is good to 4e-6. A bias correction with a float32 count is off by far less than 2e-7.
     weight = nn.Parameter(draw.normal(3, 4, shift=100.0).double())
     optimizer = subject.AdamW([weight], lr=1e-4, weight_decay=0.5)
@@ -529,11 +584,15 @@ def test_adamw_keeps_double_precision(subject, draw, observe):
 
 
 def test_groups_take_what_trains_once(subject, draw, observe):
+    """A parameter that two layers share, such as a tied head, is there once: it should not move twice. One that
+    does not require a gradient is in neither group.
+    """
     model = Tied()
     observe("groups", named_groups(subject.param_groups(model, 0.3), model))
 
 
 def test_both_groups_are_there_even_if_empty(subject, draw, observe):
+    """A group may be empty."""
     for name, model in (
         ("only matrices", nn.Embedding(3, 2)),
         ("only vectors", nn.LayerNorm(4)),
@@ -544,6 +603,7 @@ def test_both_groups_are_there_even_if_empty(subject, draw, observe):
 
 
 def test_groups_leave_the_model_as_it_is(subject, draw, observe):
+    """A call must not change its inputs."""
     model = Tied()
     draw.fill(model)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}

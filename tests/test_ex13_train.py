@@ -117,6 +117,7 @@ def noting(seen):
 
 
 def test_steps_per_epoch(subject, draw, observe):
+    """How many steps one epoch makes. A smaller group at its end makes a step too."""
     pairs = ((5, 2), (6, 2), (6, 3), (7, 3), (8, 3), (3, 1), (1, 4), (4, 4), (3, 4), (1, 1), (2001, 1000))
     for num_batches, accumulate in pairs:
         observe(f"{num_batches} batches by {accumulate}", subject.steps_per_epoch(num_batches, accumulate))
@@ -126,6 +127,9 @@ def test_steps_per_epoch(subject, draw, observe):
 
 
 def test_seed_loader_decides_the_order(subject, draw, observe):
+    """If the loader has an attribute `generator` that is not None, call its method `manual_seed`. The sampler,
+    which draws the order, shares that generator, so you must not replace it.
+    """
     loader = shuffling_loader(draw, 20)
     generator, first, second = loader.generator, draw.whole(2, 1000), draw.whole(1000, 2000)
     for seed in (first, second, first):
@@ -135,6 +139,8 @@ def test_seed_loader_decides_the_order(subject, draw, observe):
 
 
 def test_seed_loader_takes_whatever_has_a_generator(subject, draw, observe):
+    """If the loader has an attribute `generator` that is not None, call its method `manual_seed`."""
+
     class Windows:
         def __init__(self):
             self.generator = torch.Generator()
@@ -149,11 +155,13 @@ def test_seed_loader_takes_whatever_has_a_generator(subject, draw, observe):
 
 
 def test_seed_loader_without_a_generator(subject, draw, observe):
+    """A list has none, and a DataLoader may have None: then do nothing."""
     for what, loader in (("a list", batches(draw, (2, 3), (1, 3))), ("no generator", DataLoader([1, 2, 3]))):
         observe.outcome(f"returned for {what}", subject.seed_loader, loader, 5)
 
 
 def test_update_from_one_batch(subject, draw, observe):
+    """One step of the optimizer, in the six points of the lesson."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     observe("tokens", subject.update(model, batches(draw, (2, 7)), optimizer, 0.25, 1e6, "cpu"))
@@ -162,6 +170,7 @@ def test_update_from_one_batch(subject, draw, observe):
 
 
 def test_update_from_several_batches(subject, draw, observe):
+    """The gradient should be that of the mean loss of the batches."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     group = batches(draw, (3, 5), (1, 4), (2, 7))
@@ -173,6 +182,7 @@ def test_update_from_several_batches(subject, draw, observe):
 
 
 def test_update_one_thing_after_the_other(subject, draw, observe):
+    """Call `backward` for one batch before the next one comes, so that the memory of one batch suffices."""
     model = tiny(draw)
     group = batches(draw, (2, 5), (2, 5), (1, 5))
     subject.update(model, group, GradientDescent(model), 0.25, 1e6, "cpu")
@@ -181,6 +191,7 @@ def test_update_one_thing_after_the_other(subject, draw, observe):
 
 
 def test_update_starts_from_empty_gradients(subject, draw, observe):
+    """The mode in which the model comes, and gradients that somebody left there, should not matter."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     for parameter in model.parameters():
@@ -192,6 +203,7 @@ def test_update_starts_from_empty_gradients(subject, draw, observe):
 
 
 def test_update_clips_all_gradients_together(subject, draw, observe):
+    """All parameters of the model should be clipped together, once."""
     for max_norm, shapes in ((0.05, [(3, 5), (1, 4), (2, 7)]), (0.3, [(3, 5), (1, 4)]), (50.0, [(1, 2)])):
         model = tiny(draw)
         optimizer = GradientDescent(model)
@@ -201,6 +213,7 @@ def test_update_clips_all_gradients_together(subject, draw, observe):
 
 
 def test_update_sets_the_learning_rate(subject, draw, observe):
+    """The learning rate belongs in *every* group of `optimizer.param_groups`, under "lr"."""
     model = tiny(draw)
     optimizer = GradientDescent(model, groups=1)
     for rate in (draw.number(0.1, 0.5), 0.0):
@@ -226,6 +239,7 @@ def marked(draw, asked, count):
 
 
 def test_update_moves_the_batches(subject, draw, observe):
+    """device where the batches belong"""
     for device in ("cpu:0", torch.device("cpu", 0)):
         model, asked = tiny(draw), []
         observe("tokens", subject.update(model, marked(draw, asked, 2), GradientDescent(model), 0.25, 1e6, device))
@@ -233,6 +247,7 @@ def test_update_moves_the_batches(subject, draw, observe):
 
 
 def test_train_epoch_groups_the_batches(subject, draw, observe):
+    """What is left over at the end of an epoch makes a smaller group, divided by its own size."""
     epoch_of = subject.train_epoch
     for accumulate in (2, 3, 4):
         model, history = tiny(draw), subject.History()
@@ -247,6 +262,7 @@ def test_train_epoch_groups_the_batches(subject, draw, observe):
 
 
 def test_train_epoch_shuffles_each_epoch_anew(subject, draw, observe):
+    """Here the order of the batches depends only on a seed and the number of the epoch."""
     epoch_of = subject.train_epoch
     model, loader, history = tiny(draw), shuffling_loader(draw, 9), subject.History()
     optimizer, settings = GradientDescent(model), config(subject, 2, accumulate=3, seed=draw.whole(0, 1000))
@@ -256,6 +272,7 @@ def test_train_epoch_shuffles_each_epoch_anew(subject, draw, observe):
 
 
 def test_train_epoch_calls_after_step(subject, draw, observe):
+    """after_step a function of the learning rate; or None"""
     epoch_of = subject.train_epoch
     model, history, called = tiny(draw), subject.History(), []
 
@@ -272,18 +289,21 @@ def test_train_epoch_calls_after_step(subject, draw, observe):
 
 
 def test_train_epoch_goes_on_from_a_history(subject, draw, observe):
+    """Make the steps of one epoch that are left."""
     epoch_of = subject.train_epoch
     for step, epoch in ((1, 1), (2, 2), (3, 2), (5, 3)):
-        model, history, called = tiny(draw), subject.History(step, 5000), []
+        model, history, called = tiny(draw).eval(), subject.History(step, 5000), []
         optimizer, training = GradientDescent(model), batches(draw, *[(2, 3)] * 3)
         settings = config(subject, 3, accumulate=2, warmup_steps=2)
         epoch_of(model, training, optimizer, settings, history, epoch, after_step=called.append)
         observe(f"what it learned from, after step {step}", model.learned_from)
+        observe(f"modes of the forward passes, after step {step}", model.modes)
         observe(f"learning rates, after step {step}", called)
         observe(f"step and tokens seen, after step {step}", [history.step, history.tokens_seen])
 
 
 def test_lesson_example(subject, draw, observe):
+    """the lesson's 6 steps give evaluations with steps 2, 4, 6 and tokens_seen 32, 56, 80."""
     train = subject.train_model
     model, seen = tiny(draw), []
     optimizer = GradientDescent(model)
@@ -298,6 +318,7 @@ def test_lesson_example(subject, draw, observe):
 
 
 def test_train_model_without_anything_optional(subject, draw, observe):
+    """where to resume; None to start afresh"""
     train = subject.train_model
     model = tiny(draw)
     training, validation = batches(draw, (2, 5), (1, 4)), batches(draw, (2, 5))
@@ -307,6 +328,7 @@ def test_train_model_without_anything_optional(subject, draw, observe):
 
 
 def test_train_model_with_everything_at_once(subject, draw, observe):
+    """Train a model, from the beginning or from where a history ends."""
     train = subject.train_model
     model = tiny(draw, dropout=0.5)
     optimizer = GradientDescent(model)
@@ -320,6 +342,9 @@ def test_train_model_with_everything_at_once(subject, draw, observe):
 
 
 def test_train_model_evaluates_every_few_steps(subject, draw, observe):
+    """Every few steps the loop computes the loss on training batches, and on validation batches, from which the
+    model never learns.
+    """
     train = subject.train_model
     for eval_every in (1, 3, 5):
         model = tiny(draw)
@@ -330,6 +355,9 @@ def test_train_model_evaluates_every_few_steps(subject, draw, observe):
 
 
 def test_train_model_never_learns_from_the_validation_batches(subject, draw, observe):
+    """Every few steps the loop computes the loss on training batches, and on validation batches, from which the
+    model never learns.
+    """
     train = subject.train_model
     for eval_batches in (None, 1, 9):
         model = tiny(draw, dropout=0.5)
@@ -343,6 +371,7 @@ def test_train_model_never_learns_from_the_validation_batches(subject, draw, obs
 
 
 def test_train_model_evaluates_on_the_same_batches_each_time(subject, draw, observe):
+    """Each evaluation looks at the same batches, or the curve would move because the batches do."""
     train = subject.train_model
     model, loader, looked_at = tiny(draw), shuffling_loader(draw, 9), []
     settings = config(subject, 2, accumulate=2, eval_every=2, eval_batches=2, seed=draw.whole(0, 1000))
@@ -358,6 +387,7 @@ def test_train_model_evaluates_on_the_same_batches_each_time(subject, draw, obse
 
 
 def test_train_model_sample_then_on_step(subject, draw, observe):
+    """if it was the last of its epoch: append sample(model) on_step(history)"""
     train = subject.train_model
     given, happened = subject.History(), []
     settings = config(subject, 2, accumulate=2, eval_every=2)
@@ -377,6 +407,7 @@ def test_train_model_sample_then_on_step(subject, draw, observe):
 
 
 def test_train_model_keeps_every_sample(subject, draw, observe):
+    """After each epoch comes a sample of text, which says more to you than a loss."""
     train = subject.train_model
     texts = iter(("the same", "", "the same"))
     model = tiny(draw)
@@ -405,6 +436,7 @@ class Numbered:
 
 
 def test_train_model_goes_on_from_a_history(subject, draw, observe):
+    """Train a model, from the beginning or from where a history ends."""
     train = subject.train_model
     validation = batches(draw, (1, 3))
     for step in (1, 2, 5):
@@ -429,6 +461,7 @@ def test_train_model_goes_on_from_a_history(subject, draw, observe):
 
 
 def test_seed_loader_leaves_the_random_state_alone(subject, draw, observe):
+    """torch's global random state, from which dropout draws, must stay as it is."""
     plain, seeded = batches(draw, (2, 3), (1, 3)), shuffling_loader(draw, 6)
     for what, loader in (("a list", plain), ("no generator", DataLoader([1, 2, 3])), ("a generator", seeded)):
         before = torch.get_rng_state().int()
@@ -437,6 +470,7 @@ def test_seed_loader_leaves_the_random_state_alone(subject, draw, observe):
 
 
 def test_update_in_training_mode(subject, draw, observe):
+    """The mode in which the model comes, and gradients that somebody left there, should not matter."""
     for mode in (True, False):
         model = tiny(draw, dropout=0.5).train(mode)
         subject.update(model, batches(draw, (2, 5), (2, 5)), GradientDescent(model), 0.25, 1e6, "cpu")
@@ -445,6 +479,7 @@ def test_update_in_training_mode(subject, draw, observe):
 
 
 def test_update_sets_the_learning_rate_of_every_group(subject, draw, observe):
+    """The learning rate belongs in *every* group of `optimizer.param_groups`, under "lr"."""
     for groups in (2, 3):
         model = tiny(draw)
         optimizer = GradientDescent(model, groups)
@@ -454,6 +489,9 @@ def test_update_sets_the_learning_rate_of_every_group(subject, draw, observe):
 
 
 def test_train_epoch_learning_rates(subject, draw, observe):
+    """lr_at counts from 0, so the step with the number s gets the rate for s - 1. Its total_steps are those of all
+    config.num_epochs epochs.
+    """
     epoch_of = subject.train_epoch
     largest, least = draw.number(0.2, 0.4), draw.number(0.01, 0.1)
     for warmup_steps, accumulate, epochs in ((0, 1, 2), (2, 2, 3), (5, 2, 2)):
@@ -467,6 +505,9 @@ def test_train_epoch_learning_rates(subject, draw, observe):
 
 
 def test_train_epoch_passes_over_batches_unseen(subject, draw, observe):
+    """A finished epoch should take no batch from the loader. Batches that are skipped must not go through the
+    model.
+    """
     epoch_of = subject.train_epoch
     for step, epoch in ((4, 2), (4, 1), (2, 1)):
         model, history, training = (
@@ -483,6 +524,7 @@ def test_train_epoch_passes_over_batches_unseen(subject, draw, observe):
 
 
 def test_train_epoch_without_batches(subject, draw, observe):
+    """train_loader may be empty."""
     epoch_of = subject.train_epoch
     model, history, called = tiny(draw), subject.History(0, 99), []
     observe.outcome(
@@ -500,6 +542,7 @@ def test_train_epoch_without_batches(subject, draw, observe):
 
 
 def test_train_epoch_leaves_the_random_state_alone(subject, draw, observe):
+    """The loop itself should neither seed torch's global random state nor draw from it, as that is for dropout."""
     epoch_of = subject.train_epoch
     model, loader = tiny(draw), shuffling_loader(draw, 5)
     before = torch.get_rng_state().int()
@@ -508,6 +551,7 @@ def test_train_epoch_leaves_the_random_state_alone(subject, draw, observe):
 
 
 def test_train_epoch_moves_the_batches(subject, draw, observe):
+    """device where the batches belong"""
     epoch_of = subject.train_epoch
     model, asked = tiny(draw), []
     settings, history = config(subject, 1), subject.History()
@@ -516,6 +560,7 @@ def test_train_epoch_moves_the_batches(subject, draw, observe):
 
 
 def test_train_model_on_step_gets_the_history_itself(subject, draw, observe):
+    """A history that is handed in is changed, and is the very object that on_step gets and that is returned."""
     train = subject.train_model
     model = tiny(draw)
 
@@ -530,6 +575,7 @@ def test_train_model_on_step_gets_the_history_itself(subject, draw, observe):
 
 
 def test_train_model_lets_the_sample_draw(subject, draw, observe):
+    """The loop itself should leave torch's global random state alone."""
     train = subject.train_model
     model = tiny(draw)
     settings = config(subject, 3, eval_every=9)
@@ -563,6 +609,7 @@ def differences(one, other):
 
 
 def test_train_model_interrupted_is_as_in_one_go(subject, draw, observe):
+    """The curve is the same to the last bit, if model, optimizer and torch's random state are as they were."""
     train = subject.train_model
     training, validation = shuffling_loader(draw, 6), batches(draw, (2, 5), (1, 5))
     settings = config(subject, 2, warmup_steps=2, max_norm=0.5, accumulate=2, eval_every=2, eval_batches=1)
@@ -595,6 +642,7 @@ def test_train_model_interrupted_is_as_in_one_go(subject, draw, observe):
 
 
 def test_train_model_leaves_the_random_state_alone(subject, draw, observe):
+    """The loop itself should leave torch's global random state alone."""
     train = subject.train_model
     model, loader = tiny(draw), shuffling_loader(draw, 5)
     before = torch.get_rng_state().int()
@@ -603,6 +651,7 @@ def test_train_model_leaves_the_random_state_alone(subject, draw, observe):
 
 
 def test_train_model_with_nothing_to_do(subject, draw, observe):
+    """If there is no step to make, nothing is evaluated, sampled or called."""
     train = subject.train_model
     training, validation = batches(draw, *[(2, 3)] * 3), batches(draw, (1, 3))
     cases = (
@@ -624,6 +673,7 @@ def test_train_model_with_nothing_to_do(subject, draw, observe):
 
 
 def test_train_model_moves_the_batches(subject, draw, observe):
+    """device where the batches belong"""
     train = subject.train_model
     for eval_every in (1, 9):
         model, trained, judged = tiny(draw), [], []

@@ -80,6 +80,11 @@ def held(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
+def stays(model, before):
+    """Does the model hold what it held? How much of it changes depends on the order in which somebody copies."""
+    return all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def less(one, other):
     return {name: one[name] - other[name] for name in one}
 
@@ -127,14 +132,19 @@ def resumed(save, load, optimizer_of, draw, observe, path):
 
 
 def test_three_steps_and_three_more_are_six_with_adamw(subject, draw, observe, tmp_path):
+    """The test is simple: 3 steps, save, load, 3 steps must give the same bits as 6 steps."""
     resumed(subject.save_checkpoint, subject.load_checkpoint, adamw, draw, observe, tmp_path / "run.pt")
 
 
 def test_three_steps_and_three_more_are_six_with_momentum(subject, draw, observe, tmp_path):
+    """The test is simple: 3 steps, save, load, 3 steps must give the same bits as 6 steps."""
     resumed(subject.save_checkpoint, subject.load_checkpoint, momentum, draw, observe, tmp_path / "run.pt")
 
 
 def test_torch_itself_accepts_the_file(subject, draw, observe, tmp_path):
+    """Its layout is up to you, as long as your load_checkpoint reads it and `torch.load(path, weights_only=True)`
+    accepts it.
+    """
     save = subject.save_checkpoint
     model = network(draw)
     for optimizer in (None, adamw(model), momentum(model)):
@@ -149,6 +159,7 @@ def test_torch_itself_accepts_the_file(subject, draw, observe, tmp_path):
 
 
 def test_extra_comes_back(subject, draw, observe, tmp_path):
+    """`extra` as it was saved; {} if there was none"""
     load, save = subject.load_checkpoint, subject.save_checkpoint
     model = network(draw)
     extras = [
@@ -169,6 +180,7 @@ def test_extra_comes_back(subject, draw, observe, tmp_path):
 
 
 def test_a_model_without_an_optimizer(subject, draw, observe, tmp_path):
+    """an optimizer of the same make, over this model's parameters. None: that of the file is passed over."""
     load, save = subject.load_checkpoint, subject.save_checkpoint
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         model, other = network(draw).to(dtype), network(draw).to(dtype)
@@ -187,6 +199,7 @@ def test_a_model_without_an_optimizer(subject, draw, observe, tmp_path):
 
 
 def test_all_of_the_optimizer_comes_back(subject, draw, observe, tmp_path):
+    """Put model, optimizer and random state back to where save_checkpoint found them."""
     load, save = subject.load_checkpoint, subject.save_checkpoint
     model = network(draw)
     optimizer = two_groups(model)
@@ -241,6 +254,7 @@ def logits(model, ids):
 
 
 def test_lesson_example(subject, draw, observe):
+    """Cut, then transpose."""
     load = subject.load_gpt2
     model = gpt(subject, layers=1, width=2, heads=1)
     draw.fill(model)
@@ -253,6 +267,9 @@ def test_lesson_example(subject, draw, observe):
 
 
 def test_names_and_shapes_of_the_places(subject, draw, observe):
+    """for each name in the file, the list of its places. c_attn has three, for query, key and value; the others
+    have one.
+    """
     places = subject.gpt2_places
     for layers in (2, 1, 3):
         found = places(gpt(subject, False, layers))
@@ -260,6 +277,7 @@ def test_names_and_shapes_of_the_places(subject, draw, observe):
 
 
 def test_places_show_what_the_model_holds(subject, draw, observe):
+    """A place is a parameter or a view of one, never a copy, in the orientation of the file."""
     places = subject.gpt2_places
     for tied in (True, False):
         model = gpt(subject, tied)
@@ -269,6 +287,7 @@ def test_places_show_what_the_model_holds(subject, draw, observe):
 
 
 def test_what_is_written_into_the_places_is_in_the_model(subject, draw, observe):
+    """So `place.copy_(values)` under `torch.no_grad()` fills the model."""
     places = subject.gpt2_places
     for tied in (True, False):
         model = gpt(subject, tied)
@@ -281,6 +300,7 @@ def test_what_is_written_into_the_places_is_in_the_model(subject, draw, observe)
 
 
 def test_weights_arrive(subject, draw, observe):
+    """Copy GPT-2's weights, under Hugging Face's names, into a model of ours."""
     load = subject.load_gpt2
     for tied in (True, False):
         for layers in (1, LAYERS):
@@ -291,6 +311,9 @@ def test_weights_arrive(subject, draw, observe):
 
 
 def test_names_without_the_prefix_and_with_masks(subject, draw, observe):
+    """Each name may begin with "transformer." or not. h.N.attn.bias and h.N.attn.masked_bias are causal masks, no
+    weights, and should be ignored.
+    """
     load = subject.load_gpt2
     without = gpt2_file(draw, prefix="")
     for layer in range(LAYERS):
@@ -306,6 +329,7 @@ def test_names_without_the_prefix_and_with_masks(subject, draw, observe):
 
 
 def test_logits(subject, draw, observe):
+    """Copy GPT-2's weights, under Hugging Face's names, into a model of ours."""
     load = subject.load_gpt2
     ids = draw.integers(2, 5, high=V)
     for tied, head in ((True, False), (False, False), (False, True)):
@@ -319,6 +343,7 @@ def test_logits(subject, draw, observe):
 
 
 def test_saving_changes_nothing(subject, draw, observe, tmp_path):
+    """A call must not change its inputs."""
     save = subject.save_checkpoint
     model, extra = network(draw), {"step": 3, "losses": [1.5, 0.5]}
     optimizer = adamw(model)
@@ -338,6 +363,7 @@ def test_saving_changes_nothing(subject, draw, observe, tmp_path):
 
 
 def test_folders_are_made(subject, draw, observe, tmp_path):
+    """Folders that are missing on the way to the file should be made."""
     save = subject.save_checkpoint
     model = network(draw)
     for path in (tmp_path / "runs" / "one" / "a.pt", tmp_path / "new" / "c"):
@@ -348,6 +374,7 @@ def test_folders_are_made(subject, draw, observe, tmp_path):
 
 
 def test_a_bare_name_goes_into_the_current_folder(subject, draw, observe, tmp_path):
+    """the file, as text or as a `Path`"""
     save, load = subject.save_checkpoint, subject.load_checkpoint
     with chdir(tmp_path):
         for path in ("a.pt", Path("b.pt"), "c"):
@@ -371,6 +398,9 @@ class Raising:
 
 
 def test_a_save_that_fails_passes_the_error_on(subject, draw, observe, tmp_path):
+    """If saving fails, the error should pass as it is, even Ctrl-C. With or without an error, no other file should
+    be left in the folder.
+    """
     save, load = subject.save_checkpoint, subject.load_checkpoint
     path, model, other = tmp_path / "run.pt", network(draw), network(draw)
     save(path, model, extra={"step": 1})
@@ -387,6 +417,7 @@ def test_a_save_that_fails_passes_the_error_on(subject, draw, observe, tmp_path)
 
 
 def test_a_save_that_fails_leaves_the_old_checkpoint(subject, draw, observe, tmp_path):
+    """Until then the old one must not be touched."""
     save, load = subject.save_checkpoint, subject.load_checkpoint
     path, model, other = tmp_path / "run.pt", network(draw), network(draw)
     observe("a save that fails with nothing there", ending(save, path, model, extra={"it": lambda: 0}))
@@ -400,6 +431,9 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(subject, draw, observe, tmp
 
 
 def test_the_old_checkpoint_is_replaced_as_a_whole(subject, draw, observe, tmp_path):
+    """The file should be written whole, under another name in the same folder, and then moved over the old one with
+    `Path.replace` or `os.replace`.
+    """
     save, load = subject.save_checkpoint, subject.load_checkpoint
     path, link, model = tmp_path / "runs" / "run.pt", tmp_path / "link.pt", network(draw)
     save(path, model, extra={"step": 1, "text": "old" * 500})
@@ -411,6 +445,7 @@ def test_the_old_checkpoint_is_replaced_as_a_whole(subject, draw, observe, tmp_p
 
 
 def test_nothing_happens_to_the_old_checkpoint_before(subject, draw, observe, tmp_path):
+    """Until then the old one must not be touched."""
     save = subject.save_checkpoint
     path, model = tmp_path / "runs" / "run.pt", network(draw)
     save(path, model)
@@ -436,6 +471,7 @@ def test_nothing_happens_to_the_old_checkpoint_before(subject, draw, observe, tm
 
 
 def test_extra_has_keys_of_its_own(subject, draw, observe, tmp_path):
+    """Any text or number may be a key of `extra`, also "model"."""
     load, save = subject.load_checkpoint, subject.save_checkpoint
     extra = {
         "model": 1,
@@ -453,6 +489,9 @@ def test_extra_has_keys_of_its_own(subject, draw, observe, tmp_path):
 
 
 def test_an_optimizer_that_was_not_saved(subject, draw, observe, tmp_path):
+    """ValueError: an optimizer is given, but none was saved. The message should name the path, and nothing should
+    be changed then.
+    """
     load, save = subject.load_checkpoint, subject.save_checkpoint
     save(tmp_path / "folder" / "bare.pt", network(draw), extra={"step": 3})
     for optimizer_of in (adamw, momentum):
@@ -468,6 +507,9 @@ def test_an_optimizer_that_was_not_saved(subject, draw, observe, tmp_path):
 
 
 def test_a_model_that_does_not_fit(subject, draw, observe, tmp_path):
+    """If the model does not fit, the RuntimeError of `load_state_dict` should pass, with the random state as it
+    was.
+    """
     load, save = subject.load_checkpoint, subject.save_checkpoint
     save(tmp_path / "small.pt", network(draw))
     save(tmp_path / "bias.pt", network(draw, bias=False))
@@ -485,6 +527,7 @@ def test_a_model_that_does_not_fit(subject, draw, observe, tmp_path):
 
 
 def test_there_is_no_such_file(subject, draw, observe, tmp_path):
+    """If there is no file, the FileNotFoundError of `torch.load` should pass."""
     load = subject.load_checkpoint
     model = network(draw)
     observe.outcome("loading", load, tmp_path / "none.pt", model)
@@ -493,6 +536,9 @@ def test_there_is_no_such_file(subject, draw, observe, tmp_path):
 
 
 def test_the_random_state_comes_back_last(subject, draw, observe, tmp_path):
+    """The random state should be put back last; those of CUDA devices each into its own device, as far as there are
+    any.
+    """
     load, save = subject.load_checkpoint, subject.save_checkpoint
     model, other = network(draw), network(draw)
     seed(draw.whole(1, 10**6))
@@ -552,6 +598,9 @@ def graphics_cards(states, in_use=True, asked=None):
 
 
 def test_the_random_states_of_graphics_cards_come_back(subject, draw, observe, tmp_path):
+    """The random state is `torch.get_rng_state()`, and where a GPU is in use (`torch.cuda.is_initialized()`), that
+    of every CUDA device as well.
+    """
     load, save = subject.load_checkpoint, subject.save_checkpoint
     model, asked = network(draw), []
     states = [draw.integers(16, high=256).byte() for _ in range(3)]
@@ -569,6 +618,9 @@ def test_the_random_states_of_graphics_cards_come_back(subject, draw, observe, t
 
 
 def test_the_model_stays_the_same_object(subject, draw, observe, tmp_path):
+    """The parameters must stay the same tensors, because the optimizer holds on to them, and the model's mode
+    should stay.
+    """
     load, save = subject.load_checkpoint, subject.save_checkpoint
     model, other = network(draw), network(draw)
     model.train()
@@ -588,6 +640,9 @@ def test_the_model_stays_the_same_object(subject, draw, observe, tmp_path):
 
 
 def test_code_in_the_file_does_not_run(subject, draw, observe, tmp_path):
+    """`torch.load(path, weights_only=True)` refuses everything but tensors and plain values, and a checkpoint needs
+    nothing else.
+    """
     load = subject.load_checkpoint
 
     class MakesAFolder:
@@ -600,6 +655,9 @@ def test_code_in_the_file_does_not_run(subject, draw, observe, tmp_path):
 
 
 def test_a_checkpoint_from_another_device(subject, draw, observe, tmp_path):
+    """Read with weights_only=True, and with map_location="cpu": otherwise a checkpoint from a GPU does not open on
+    a machine without one.
+    """
     load, save = subject.load_checkpoint, subject.save_checkpoint
     model, other = network(draw), network(draw)
     optimizer = adamw(model)
@@ -621,6 +679,9 @@ def numbers_in(*shapes):
 
 
 def test_names_and_shapes_without_biases_and_tied(subject, draw, observe):
+    """All layers of this model are listed. h.N.attn.c_attn.bias is left out if the model has no qkv_bias.
+    lm_head.weight is listed in a tied model too.
+    """
     places = subject.gpt2_places
     for tied, layers, bias in ((True, 2, True), (False, 1, False), (True, 3, False)):
         found = places(gpt(subject, tied, layers, qkv_bias=bias))
@@ -628,6 +689,9 @@ def test_names_and_shapes_without_biases_and_tied(subject, draw, observe):
 
 
 def test_heads_stay_tied_or_apart(subject, draw, observe):
+    """ValueError: the model is tied, but the file's lm_head.weight is not equal to its wte.weight. The message
+    should name lm_head.weight.
+    """
     load = subject.load_gpt2
     for tied in (True, False):
         for head in ("missing", "the table", "another one", "nearly the table"):
@@ -653,6 +717,9 @@ def test_heads_stay_tied_or_apart(subject, draw, observe):
 
 
 def test_missing_names(subject, draw, observe):
+    """ValueError: a name is missing, a name has no place in the model, or a tensor has another shape than its
+    places side by side. The message should name all of them at once, and for each wrong shape the numbers of both.
+    """
     load = subject.load_gpt2
     without = (
         ("h.0.attn.c_attn.bias",),
@@ -666,14 +733,19 @@ def test_missing_names(subject, draw, observe):
         weights = gpt2_file(draw)
         for name in names:
             del weights["transformer." + name]
+        before = held(model)
         observe.outcome(f"without {' and '.join(names)}", load, model, weights, mentions=names)
-        observe("model", held(model))
+        observe("does the model stay as it is", stays(model, before))
     all_names = tuple(gpt2_file(draw, prefix=""))
+    before = held(model)
     observe.outcome("an empty file", load, model, {}, mentions=all_names)
-    observe("model", held(model))
+    observe("does the model stay as it is", stays(model, before))
 
 
 def test_names_too_many(subject, draw, observe):
+    """ValueError: a name is missing, a name has no place in the model, or a tensor has another shape than its
+    places side by side. The message should name all of them at once, and for each wrong shape the numbers of both.
+    """
     load = subject.load_gpt2
     for more in (
         ("score.weight",),
@@ -684,16 +756,21 @@ def test_names_too_many(subject, draw, observe):
         draw.fill(model)
         weights = gpt2_file(draw) | {name: draw.normal(D) for name in more}
         names = tuple(name.removeprefix("transformer.") for name in more)
+        before = held(model)
         observe.outcome(f"with {' and '.join(names)}", load, model, weights, mentions=names)
-        observe("model", held(model))
+        observe("does the model stay as it is", stays(model, before))
     model = gpt(subject, layers=1)
     draw.fill(model)
     names = tuple(name for name in gpt2_file(draw, prefix="") if name.startswith("h.1."))
+    before = held(model)
     observe.outcome("a file of 2 layers for a model of 1", load, model, gpt2_file(draw), mentions=names)
-    observe("model", held(model))
+    observe("does the model stay as it is", stays(model, before))
 
 
 def test_biases_that_only_one_side_has(subject, draw, observe):
+    """ValueError: a name is missing, a name has no place in the model, or a tensor has another shape than its
+    places side by side. The message should name all of them at once, and for each wrong shape the numbers of both.
+    """
     load = subject.load_gpt2
     names = tuple(f"h.{layer}.attn.c_attn.bias" for layer in range(LAYERS))
     weights = gpt2_file(draw)
@@ -707,10 +784,13 @@ def test_biases_that_only_one_side_has(subject, draw, observe):
 
 
 def test_shapes_that_do_not_fit(subject, draw, observe):
+    """ValueError: a name is missing, a name has no place in the model, or a tensor has another shape than its
+    places side by side. The message should name all of them at once, and for each wrong shape the numbers of both.
+    """
     load = subject.load_gpt2
     model = gpt(subject, tied=draw.choice((True, False)))
     draw.fill(model)
-    weights = gpt2_file(draw)
+    weights, stayed = gpt2_file(draw), []
     for name, shape, right in (
         ("h.1.mlp.c_fc.weight", (24, 6), (6, 24)),
         ("h.0.attn.c_attn.weight", (18, 6), (6, 18)),
@@ -729,18 +809,22 @@ def test_shapes_that_do_not_fit(subject, draw, observe):
     ):
         file = {**weights, "transformer." + name: draw.normal(*shape)}
         mentions = (name, *numbers_in(shape, right))
+        before = held(model)
         observe.outcome(f"{name} of shape {shape}", load, model, file, mentions=mentions)
-        observe("model", held(model))
+        stayed.append(stays(model, before))
     weights["lm_head.weight"] = draw.normal(V, D + 1)
     for tied in (True, False):
         model = gpt(subject, tied)
         draw.fill(model)
         mentions = ("lm_head.weight", *numbers_in((11, 7), (11, 6)))
+        before = held(model)
         observe.outcome("lm_head.weight of shape (11, 7)", load, model, weights, mentions=mentions)
-        observe("model", held(model))
+        stayed.append(stays(model, before))
+    observe("does the model stay as it is, each time", all(stayed))
 
 
 def test_everything_that_is_wrong_is_named_at_once(subject, draw, observe):
+    """The message should name all of them at once, and for each wrong shape the numbers of both."""
     load = subject.load_gpt2
     for tied in (True, False):
         weights = gpt2_file(draw)
@@ -754,11 +838,13 @@ def test_everything_that_is_wrong_is_named_at_once(subject, draw, observe):
         draw.fill(model)
         missing, extra = ("h.0.attn.c_proj.weight", "ln_f.bias"), ("h.2.ln_1.bias", "score.weight")
         misshapen = ("h.1.mlp.c_proj.weight", "wpe.weight", *numbers_in((D, 4 * D), (4 * D, D), (9, D), (7, D)))
+        before = held(model)
         observe.outcome("loading", load, model, weights, mentions=(*missing, *extra, *misshapen))
-        observe("model", held(model))
+        observe("does the model stay as it is", stays(model, before))
 
 
 def test_dtypes_of_file_and_model(subject, draw, observe):
+    """A value should be converted once, straight from the file's dtype."""
     load = subject.load_gpt2
     for of_file, of_model in (
         (torch.float16, torch.float32),
@@ -778,6 +864,9 @@ def test_dtypes_of_file_and_model(subject, draw, observe):
 
 
 def test_parameters_stay_the_same_objects(subject, draw, observe):
+    """Only numbers should change: the parameters stay the same tensors with the same dtype, the mode stays, and a
+    tied model stays tied.
+    """
     load = subject.load_gpt2
     for tied in (True, False):
         model = gpt(subject, tied)
@@ -800,6 +889,7 @@ def test_parameters_stay_the_same_objects(subject, draw, observe):
 
 
 def test_the_file_stays_as_it_is(subject, draw, observe):
+    """A call must not change its inputs."""
     load = subject.load_gpt2
     for tied, prefix in ((True, "transformer."), (False, "")):
         weights = gpt2_file(draw, prefix)

@@ -249,6 +249,7 @@ def noting(seen):
 
 
 def test_balance_keeps_as_many_of_each(subject, draw, observe):
+    """As many messages of each label as there are of the rarest."""
     seed = draw.whole(1, 1000)
     for numbers in ((9, 4), (3, 8), (7, 2, 5), (6, 1)):
         observe(f"of {numbers}", subject.balance(messages(draw, *numbers), seed))
@@ -257,12 +258,16 @@ def test_balance_keeps_as_many_of_each(subject, draw, observe):
 
 
 def test_balance_depends_on_the_seed_alone(subject, draw, observe):
+    """Make one `random.Random(seed)`. For each label, the smallest first, call its `sample(all with this label,
+    n)`, where n is how many messages the rarest label has, and join what comes.
+    """
     given = messages(draw, 12, 5)
     for seed in (0, 1, 0, draw.whole(2, 1000)):
         observe(f"with the seed {seed}", subject.balance(given, seed))
 
 
 def test_split_has_three_parts(subject, draw, observe):
+    """Shuffle a copy of the list with `random.Random(seed).shuffle`."""
     given = messages(draw, 13, 7)
     observe("as it stands", subject.split_frames(given))
     observe("0.5 and 0.3", subject.split_frames(given, 0.5, 0.3, 7))
@@ -271,6 +276,9 @@ def test_split_has_three_parts(subject, draw, observe):
 
 
 def test_split_rounds_down(subject, draw, observe):
+    """The first int(n · train_share) of the n messages are for training, the next int(n · val_share) for
+    validation, and all the rest for the test.
+    """
     given = messages(draw, 29)
     for count, train_share, val_share in ((29, 0.7, 0.1), (19, 0.55, 0.25), (11, 0.45, 0.45), (9, 0.85, 0.15)):
         observe(f"{count} messages", subject.split_frames(given[:count], train_share, val_share, 5))
@@ -280,6 +288,8 @@ def test_split_rounds_down(subject, draw, observe):
 
 
 def test_dataset_of_the_lesson(subject, draw, observe):
+    """Messages as rows of equal length."""
+
     class Words:
         def encode(self, text):
             return [
@@ -294,6 +304,7 @@ def test_dataset_of_the_lesson(subject, draw, observe):
 
 
 def test_dataset_pads_to_the_longest_text(subject, draw, observe):
+    """the length of every row; None: that of the longest of these texts"""
     given = [(word(draw, length), draw.whole(0, 3)) for length in (3, 7, 1, 5)]
     for pad in (0, 50256):
         dataset = subject.SpamDataset(given, Letters(), pad_token_id=pad)
@@ -303,6 +314,7 @@ def test_dataset_pads_to_the_longest_text(subject, draw, observe):
 
 
 def test_dataset_takes_a_length_from_elsewhere(subject, draw, observe):
+    """Of a longer text the first L ids stay."""
     given = [(word(draw, length), draw.whole(0, 3)) for length in (6, 2, 5, 4, 9)]
     for room in (5, 1, 12, 9):
         dataset = subject.SpamDataset(given, Letters(), room, 0)
@@ -311,18 +323,23 @@ def test_dataset_takes_a_length_from_elsewhere(subject, draw, observe):
 
 
 def test_dataset_decides_padding_by_place(subject, draw, observe):
+    """length is the number of real tokens, 1 … L; the first `length` entries of ids are the text, the others
+    padding.
+    """
     given = [("aba", 0), ("a", 1), ("aa", 0), ("baaaa", 1), ("abab", 0)]
     for pad in (1, 2):
         observe(f"rows, pad {pad}", rows(subject.SpamDataset(given, Letters(), 4, pad)))
 
 
 def test_dataset_in_a_loader(subject, draw, observe):
+    """A DataLoader makes of this: ids (B, L), lengths (B,), labels (B,), all int64."""
     given = [(word(draw, length), label) for length, label in ((3, 2), (5, 0), (1, 1), (4, 1), (2, 0))]
     loader = DataLoader(subject.SpamDataset(given, Letters(), None, 0), batch_size=2)
     observe("batches", list(loader))
 
 
 def test_dataset_takes_an_empty_text(subject, draw, observe):
+    """An empty text becomes one pad token, which counts as a real one."""
     for room in (None, 4, 1):
         dataset = subject.SpamDataset([("", 1), (word(draw, 3), 0), ("", 0)], Letters(), room, 0)
         observe(f"rows, max_length {room}", rows(dataset))
@@ -334,6 +351,7 @@ def test_dataset_takes_an_empty_text(subject, draw, observe):
 
 
 def test_classifier_trains_only_its_end(subject, draw, observe):
+    """Freeze all of gpt, give it a new `out_head`, and unfreeze its last block and its final_norm."""
     build = subject.ClassifierGPT
     for tied, layers, classes in ((True, 2, 3), (False, 3, 2), (True, 1, 5)):
         gpt = gpt_model(subject, draw, tied, layers)
@@ -344,6 +362,9 @@ def test_classifier_trains_only_its_end(subject, draw, observe):
 
 
 def test_classifier_gets_a_new_head(subject, draw, observe):
+    """The new head should be an `nn.Linear` from D to C with a bias; how torch fills it is fine. All other numbers
+    stay.
+    """
     build = subject.ClassifierGPT
     for tied in (True, False):
         gpt = gpt_model(subject, draw, tied)
@@ -358,6 +379,9 @@ def test_classifier_gets_a_new_head(subject, draw, observe):
 
 
 def test_classifier_unfreezes_what_was_frozen(subject, draw, observe):
+    """If a parameter was frozen before, in the last block too, that does not matter: afterwards it is as said
+    above.
+    """
     build = subject.ClassifierGPT
     gpt = gpt_model(subject, draw).requires_grad_(False)
     gpt.trf_blocks[0].att.W_query.weight.requires_grad_(True)
@@ -366,6 +390,7 @@ def test_classifier_unfreezes_what_was_frozen(subject, draw, observe):
 
 
 def test_classifier_reads_the_last_real_token(subject, draw, observe):
+    """The logits of the classes, at the last real token of each row."""
     build = subject.ClassifierGPT
     for tied, layers, size in ((True, 2, 4), (False, 1, 2)):
         classifier = build(gpt_model(subject, draw, tied, layers), 3)
@@ -377,6 +402,7 @@ def test_classifier_reads_the_last_real_token(subject, draw, observe):
 
 
 def test_classifier_does_not_see_what_follows(subject, draw, observe):
+    """What comes after the last real token should make no difference."""
     build = subject.ClassifierGPT
     classifier = build(gpt_model(subject, draw), 2)
     draw.fill(classifier.gpt, 0.4)
@@ -397,6 +423,7 @@ def test_classifier_does_not_see_what_follows(subject, draw, observe):
 
 
 def test_gradients_reach_what_is_trained(subject, draw, observe):
+    """Gradients must reach every float input."""
     build = subject.ClassifierGPT
     record_graphs_again()
     classifier = build(gpt_model(subject, draw), 3)
@@ -410,11 +437,13 @@ def test_gradients_reach_what_is_trained(subject, draw, observe):
 
 
 def test_loss_of_the_lesson(subject, draw, observe):
+    """the three messages of the lesson give 0.584."""
     (whole,) = lesson(3)
     observe("loss", subject.calc_class_loss(*whole, Fixed(LESSON.clone()), "cpu"))
 
 
 def test_loss_is_the_mean_over_messages(subject, draw, observe):
+    """the mean of −ln p(label) over the B messages"""
     model = Tiny(draw)
     for size in (5, 2, 1):
         observe(f"loss of {size}", subject.calc_class_loss(*batch(draw, size), model, "cpu"))
@@ -422,6 +451,7 @@ def test_loss_is_the_mean_over_messages(subject, draw, observe):
 
 
 def test_accuracy_of_the_lesson(subject, draw, observe):
+    """the lesson's messages in batches of 2 and 1 give (0.584, 0.667)."""
     for sizes in ((2, 1), (1, 2), (3,)):
         model = Fixed(LESSON.clone())
         observe(f"loss and accuracy, batches of {sizes}", subject.evaluate_classifier(lesson(*sizes), model, "cpu"))
@@ -429,6 +459,7 @@ def test_accuracy_of_the_lesson(subject, draw, observe):
 
 
 def test_evaluation_is_a_mean_over_messages(subject, draw, observe):
+    """Both are means over the messages of these batches together, not over batches."""
     model, loader = Tiny(draw), batches(draw, 5, 1, 3, 2)
     for number in (None, 0, 1, 3, 4, 9):
         observe(f"num_batches={number}", subject.evaluate_classifier(loader, model, "cpu", num_batches=number))
@@ -436,6 +467,7 @@ def test_evaluation_is_a_mean_over_messages(subject, draw, observe):
 
 
 def test_evaluation_takes_any_loader(subject, draw, observe):
+    """gives batches (ids, lengths, labels): a DataLoader, a list, a generator"""
     model, some = Tiny(draw), batches(draw, 5, 2, 1)
     for number in (None, 2):
         found = subject.evaluate_classifier((triple for triple in some), model, "cpu", number)
@@ -445,6 +477,7 @@ def test_evaluation_takes_any_loader(subject, draw, observe):
 
 
 def test_accuracy_is_a_mean_over_messages(subject, draw, observe):
+    """Both are means over the messages of these batches together, not over batches."""
     accuracy = subject.calc_accuracy_loader
     model, loader = Tiny(draw), batches(draw, 5, 1, 3, 2)
     for number in (None, 0, 1, 3, 9):
@@ -459,6 +492,10 @@ def test_accuracy_is_a_mean_over_messages(subject, draw, observe):
 
 
 def test_update_from_one_batch(subject, draw, observe):
+    """As in that `update`: training mode and empty gradients; for each batch, calc_class_loss divided by the number
+    of batches, and `backward`; all gradients clipped together; the learning rate into every group of the optimizer;
+    one step.
+    """
     update = subject.update_classifier
     record_graphs_again()
     model = Tiny(draw)
@@ -469,6 +506,7 @@ def test_update_from_one_batch(subject, draw, observe):
 
 
 def test_update_from_several_batches(subject, draw, observe):
+    """with two batches of 4 messages and one of 3 it returns 11. The gradient is (g₁ + g₂ + g₃) / 3."""
     update = subject.update_classifier
     record_graphs_again()
     model = Tiny(draw)
@@ -484,6 +522,7 @@ def test_update_from_several_batches(subject, draw, observe):
 
 
 def test_update_clips_all_gradients_together(subject, draw, observe):
+    """all gradients clipped together"""
     update = subject.update_classifier
     record_graphs_again()
     for max_norm, sizes in ((0.05, (3, 1, 2)), (0.3, (3, 5)), (50.0, (2,))):
@@ -495,6 +534,7 @@ def test_update_clips_all_gradients_together(subject, draw, observe):
 
 
 def test_update_in_training_mode(subject, draw, observe):
+    """training mode and empty gradients"""
     update = subject.update_classifier
     record_graphs_again()
     for mode in (True, False):
@@ -505,6 +545,9 @@ def test_update_in_training_mode(subject, draw, observe):
 
 
 def test_train_the_example(subject, draw, observe):
+    """7 messages in batches of 2 are 4 steps an epoch. With eval_every=3, two epochs give evaluations at steps 3
+    and 6, with 6 and 11 examples seen.
+    """
     train = subject.train_classifier
     record_graphs_again()
     model, seen = Tiny(draw), []
@@ -518,6 +561,7 @@ def test_train_the_example(subject, draw, observe):
 
 
 def test_train_without_anything_optional(subject, draw, observe):
+    """Train a classifier, from the beginning or from where a history is."""
     train = subject.train_classifier
     record_graphs_again()
     model = Tiny(draw)
@@ -527,6 +571,10 @@ def test_train_without_anything_optional(subject, draw, observe):
 
 
 def test_train_with_everything_at_once(subject, draw, observe):
+    """For each step that `training_steps` gives: update_classifier; count step and examples_seen on; if step is a
+    multiple of config.eval_every, seed_loader(train_loader, config.seed), then append a ClassifierEvaluation, with
+    config.eval_batches of each loader; call on_step(history), if there is one.
+    """
     train = subject.train_classifier
     record_graphs_again()
     model = Tiny(draw, dropout=0.5)
@@ -541,6 +589,9 @@ def test_train_with_everything_at_once(subject, draw, observe):
 
 
 def test_train_evaluates_every_few_steps(subject, draw, observe):
+    """if step is a multiple of config.eval_every, seed_loader(train_loader, config.seed), then append a
+    ClassifierEvaluation, with config.eval_batches of each loader
+    """
     train = subject.train_classifier
     record_graphs_again()
     for eval_every in (1, 3, 5):
@@ -551,6 +602,7 @@ def test_train_evaluates_every_few_steps(subject, draw, observe):
 
 
 def test_train_never_learns_from_the_validation_batches(subject, draw, observe):
+    """a part to learn from, a part to watch while you try things (validation), a part for the very end (test)."""
     train = subject.train_classifier
     record_graphs_again()
     for eval_batches in (None, 1, 9):
@@ -565,6 +617,10 @@ def test_train_never_learns_from_the_validation_batches(subject, draw, observe):
 
 
 def test_train_shuffles_each_epoch_anew_and_evaluates_on_the_same(subject, draw, observe):
+    """For each step that `training_steps` gives: update_classifier; count step and examples_seen on; if step is a
+    multiple of config.eval_every, seed_loader(train_loader, config.seed), then append a ClassifierEvaluation, with
+    config.eval_batches of each loader; call on_step(history), if there is one.
+    """
     train = subject.train_classifier
     record_graphs_again()
     model, loader, looked_at = Tiny(draw), shuffling_loader(draw, 9), []
@@ -583,6 +639,7 @@ def test_train_shuffles_each_epoch_anew_and_evaluates_on_the_same(subject, draw,
 
 
 def test_train_goes_on_from_a_history(subject, draw, observe):
+    """Train a classifier, from the beginning or from where a history is."""
     train = subject.train_classifier
     record_graphs_again()
     training, validation = batches(draw, 2, 3, 1), batches(draw, 2)
@@ -606,6 +663,7 @@ def test_train_goes_on_from_a_history(subject, draw, observe):
 
 
 def test_review_gets_a_label_and_its_probability(subject, draw, observe):
+    """the class with the largest logit, a Python int, and its softmax, a Python float"""
     model = Tiny(draw)
     for length in (1, 4, 6, 3):
         text = word(draw, length)
@@ -615,6 +673,7 @@ def test_review_gets_a_label_and_its_probability(subject, draw, observe):
 
 
 def test_review_of_the_example(subject, draw, observe):
+    """logits (0, 1) give (1, 0.731), because e¹ / (e⁰ + e¹) is 0.731."""
     logits = torch.zeros(V, 2)
     logits[3] = torch.tensor([0.0, 1.0])
     logits[4] = torch.tensor([3.0, 1.0])
@@ -623,6 +682,7 @@ def test_review_of_the_example(subject, draw, observe):
 
 
 def test_review_is_cut_and_may_be_empty(subject, draw, observe):
+    """The text should go into the classifier as a SpamDataset would give it, in a batch of one."""
     model = Tiny(draw)
     for text, room, pad in (("abcdefgh", 5, 0), ("abcdefgh", 7, 0), ("", 5, 0), ("", 5, 8), ("ghgh", 4, 8)):
         observe(f"{text!r}, {room} tokens, pad {pad}", subject.classify_review(text, model, Letters(), room, pad))
@@ -636,6 +696,9 @@ def test_review_is_cut_and_may_be_empty(subject, draw, observe):
 
 
 def test_balance_of_few(subject, draw, observe):
+    """A label that no message has does not count. No messages give an empty list. Messages that are equal are
+    different messages all the same.
+    """
     observe("of no messages", subject.balance([], 1))
     observe("of one label", sorted(subject.balance([("a", 2), ("b", 2), ("c", 2)], 1)))
     observe("of equal messages", subject.balance([("a", 0), ("a", 0), ("a", 0), ("b", 1), ("b", 1)], 1))
@@ -643,6 +706,7 @@ def test_balance_of_few(subject, draw, observe):
 
 
 def test_balance_leaves_the_rest_alone(subject, draw, observe):
+    """Python's global random state should stay as it is."""
     given = messages(draw, 5, 5)
     before = list(given)
     random.seed(5)
@@ -655,6 +719,7 @@ def test_balance_leaves_the_rest_alone(subject, draw, observe):
 
 
 def test_split_of_few(subject, draw, observe):
+    """A part may be empty."""
     for count in (0, 1, 2, 3):
         observe(f"of {count} messages", subject.split_frames(messages(draw, count)))
     observe("of equal messages", [len(part) for part in subject.split_frames([("a", 0)] * 7, 0.5, 0.3)])
@@ -663,6 +728,7 @@ def test_split_of_few(subject, draw, observe):
 
 
 def test_split_leaves_the_rest_alone(subject, draw, observe):
+    """Python's global random state should stay as it is."""
     given = messages(draw, 5, 5)
     random.seed(5)
     parts = subject.split_frames(given, seed=9)
@@ -673,6 +739,7 @@ def test_split_leaves_the_rest_alone(subject, draw, observe):
 
 
 def test_dataset_refuses_a_length_below_1(subject, draw, observe):
+    """ValueError: max_length is given and below 1. The message should name it."""
     for room in (0, -3):
         observe.outcome(
             f"max_length {room}", subject.SpamDataset, [("ab", 0)], Letters(), room, mentions=(str(room),)
@@ -680,6 +747,7 @@ def test_dataset_refuses_a_length_below_1(subject, draw, observe):
 
 
 def test_dataset_encodes_once(subject, draw, observe):
+    """Each text should be encoded once, here and not whenever it is asked for."""
     for room in (None, 2):
         tokenizer = Letters()
         dataset = subject.SpamDataset([("abc", 1), ("d", 0), ("", 1)], tokenizer, room, 0)
@@ -688,6 +756,7 @@ def test_dataset_encodes_once(subject, draw, observe):
 
 
 def test_dataset_encodes_texts_as_they_are(subject, draw, observe):
+    """its `encode` makes the ids of a text"""
     tokenizer = Letters()
     dataset = subject.SpamDataset([(" WIN a\n", 1), ("  ", 0), ("Cash\t!", 1)], tokenizer, None, 0)
     observe("rows", rows(dataset))
@@ -695,18 +764,21 @@ def test_dataset_encodes_texts_as_they_are(subject, draw, observe):
 
 
 def test_dataset_without_messages(subject, draw, observe):
+    """With max_length=None, no messages or none but empty ones give a max_length of 1."""
     for room in (None, 4):
         dataset = subject.SpamDataset([], Letters(), room, 0)
         observe("len and max_length", (len(dataset), dataset.max_length))
 
 
 def test_dataset_ends(subject, draw, observe):
+    """IndexError: index is len or above. A `for` loop over the data set ends by it."""
     dataset = subject.SpamDataset([("abc", 1), ("d", 0)], Letters())
     observe.outcome("index 2", dataset.__getitem__, 2)
     observe("in a loop", [(ids.tolist(), int(length), int(label)) for ids, length, label in dataset])
 
 
 def test_dataset_hands_out_what_may_be_changed(subject, draw, observe):
+    """Whoever changes the ids that came should change nothing here."""
     given = [("abc", 1), ("d", 0), ("abcde", 1)]
     dataset, other = (
         subject.SpamDataset(given, Letters(), None, 0),
@@ -721,6 +793,7 @@ def test_dataset_hands_out_what_may_be_changed(subject, draw, observe):
 
 
 def test_classifier_head_is_made_where_the_model_is(subject, draw, observe):
+    """The head should be made on the device and in the dtype of the model."""
     build = subject.ClassifierGPT
     double = build(gpt_model(subject, draw).double(), 2)
     observe("dtypes", {name: parameter.dtype for name, parameter in double.gpt.named_parameters()})
@@ -729,6 +802,7 @@ def test_classifier_head_is_made_where_the_model_is(subject, draw, observe):
 
 
 def test_classifiers_share_nothing(subject, draw, observe):
+    """the new head is a tensor of its own."""
     build = subject.ClassifierGPT
     one, other = build(gpt_model(subject, draw), 2), build(gpt_model(subject, draw, layers=1), 3)
     observe("shapes of the first", shapes(one.gpt))
@@ -739,6 +813,7 @@ def test_classifiers_share_nothing(subject, draw, observe):
 
 
 def test_loss_stays_finite_at_large_logits(subject, draw, observe):
+    """Logits of any size give a finite loss."""
     model = Fixed(torch.tensor([[2000.0, -2000.0, 0.0], [-2000.0, 1999.0, 2000.0]]))
     ids, lengths = torch.tensor([[0], [1]]), torch.tensor([1, 1])
     for labels in ([0, 2], [1, 1]):
@@ -747,6 +822,7 @@ def test_loss_stays_finite_at_large_logits(subject, draw, observe):
 
 
 def test_loss_keeps_its_graph_and_the_mode(subject, draw, observe):
+    """The classifier is called once, in whichever mode it is."""
     record_graphs_again()
     for training in (True, False):
         model = Tiny(draw).train(training)
@@ -757,6 +833,7 @@ def test_loss_keeps_its_graph_and_the_mode(subject, draw, observe):
 
 
 def test_loss_on_a_device(subject, draw, observe):
+    """where the classifier is; all three should be moved there with `.to(device)`"""
     (triple,) = from_elsewhere(batches(draw, 4))
     with OneDevice():
         observe("loss", subject.calc_class_loss(*triple, Tiny(draw), OneDevice.HERE))
@@ -764,6 +841,7 @@ def test_loss_on_a_device(subject, draw, observe):
 
 
 def test_evaluation_of_nothing(subject, draw, observe):
+    """(nan, nan) if there is no message."""
     model = Tiny(draw)
     for mode in (True, False):
         model.train(mode)
@@ -772,6 +850,9 @@ def test_evaluation_of_nothing(subject, draw, observe):
 
 
 def test_evaluation_drops_nothing(subject, draw, observe):
+    """The classifier should be called once a batch, in evaluation mode and without a graph. Afterwards it should be
+    in the mode it came in, with all its parts, also after an error.
+    """
     record_graphs_again()
     for mode in (True, False):
         model = Tiny(draw, dropout=0.5).train(mode)
@@ -784,6 +865,8 @@ def test_evaluation_drops_nothing(subject, draw, observe):
 
 
 def test_evaluation_puts_the_mode_back_after_an_error(subject, draw, observe):
+    """Afterwards it should be in the mode it came in, with all its parts, also after an error."""
+
     def interrupted():
         yield batch(draw, 2)
         raise ConnectionError("the data stopped coming")
@@ -795,6 +878,7 @@ def test_evaluation_puts_the_mode_back_after_an_error(subject, draw, observe):
 
 
 def test_evaluation_leaves_gradients_alone(subject, draw, observe):
+    """A call must not change its inputs."""
     model = Tiny(draw)
     for parameter in model.parameters():
         parameter.grad = draw.normal(*parameter.shape)
@@ -804,12 +888,16 @@ def test_evaluation_leaves_gradients_alone(subject, draw, observe):
 
 
 def test_evaluation_on_a_device(subject, draw, observe):
+    """where the classifier is; all three should be moved there with `.to(device)`"""
     loader = from_elsewhere(batches(draw, 4, 2))
     with OneDevice():
         observe("loss and accuracy", subject.evaluate_classifier(loader, Tiny(draw), OneDevice.HERE))
 
 
 def test_accuracy_drops_nothing_and_cleans_up(subject, draw, observe):
+    """The classifier should be called once a batch, in evaluation mode and without a graph. Afterwards it should be
+    in the mode it came in, with all its parts, also after an error.
+    """
     accuracy = subject.calc_accuracy_loader
     record_graphs_again()
     for mode in (True, False):
@@ -825,6 +913,9 @@ def test_accuracy_drops_nothing_and_cleans_up(subject, draw, observe):
 
 
 def test_update_starts_from_empty_gradients(subject, draw, observe):
+    """Gradients that were there before should not count, those of frozen parameters neither: they may be left over
+    from pretraining, and the optimizer does not know them.
+    """
     update = subject.update_classifier
     record_graphs_again()
     model = Tiny(draw)
@@ -838,6 +929,7 @@ def test_update_starts_from_empty_gradients(subject, draw, observe):
 
 
 def test_update_on_a_device(subject, draw, observe):
+    """where the classifier is; all three should be moved there with `.to(device)`"""
     update = subject.update_classifier
     record_graphs_again()
     model, group = Tiny(draw), from_elsewhere(batches(draw, 4, 2))
@@ -859,6 +951,9 @@ def stopping_after(step, error):
 
 
 def test_train_lets_errors_out_and_goes_on_as_in_one_go(subject, draw, observe):
+    """Errors of on_step should come out. A training that is finished, has 0 epochs or no batches returns at once. A
+    training that stops and goes on should be the same as one in one go, to the last bit.
+    """
     train = subject.train_classifier
     record_graphs_again()
     training, validation = shuffling_loader(draw, 6), batches(draw, 2, 1)
@@ -890,6 +985,7 @@ def test_train_lets_errors_out_and_goes_on_as_in_one_go(subject, draw, observe):
 
 
 def test_train_on_step_gets_the_history_itself(subject, draw, observe):
+    """the history; if one was handed in, that very object, changed"""
     train = subject.train_classifier
     record_graphs_again()
     model = Tiny(draw)
@@ -903,6 +999,7 @@ def test_train_on_step_gets_the_history_itself(subject, draw, observe):
 
 
 def test_train_leaves_the_random_state_alone(subject, draw, observe):
+    """The loop should leave torch's global random state to the dropout."""
     train = subject.train_classifier
     record_graphs_again()
     model, loader = Tiny(draw), shuffling_loader(draw, 5)
@@ -912,6 +1009,7 @@ def test_train_leaves_the_random_state_alone(subject, draw, observe):
 
 
 def test_train_with_nothing_to_do(subject, draw, observe):
+    """A training that is finished, has 0 epochs or no batches returns at once."""
     train = subject.train_classifier
     training, validation = batches(draw, 2, 1, 2), batches(draw, 2)
     cases = (
@@ -931,6 +1029,7 @@ def test_train_with_nothing_to_do(subject, draw, observe):
 
 
 def test_train_on_a_device(subject, draw, observe):
+    """where the classifier is; all three should be moved there with `.to(device)`"""
     train = subject.train_classifier
     record_graphs_again()
     model, training, validation = Tiny(draw), from_elsewhere(batches(draw, 2, 1)), from_elsewhere(batches(draw, 2))
@@ -941,6 +1040,7 @@ def test_train_on_a_device(subject, draw, observe):
 
 
 def test_review_cleans_up(subject, draw, observe):
+    """Evaluation mode, no graph, and the mode as it was afterwards, as in evaluate_classifier."""
     record_graphs_again()
     for mode in (True, False):
         model = Tiny(draw, dropout=0.5).train(mode)
@@ -957,6 +1057,7 @@ class Failing(Tiny):
 
 
 def test_review_puts_the_mode_back_after_an_error(subject, draw, observe):
+    """Evaluation mode, no graph, and the mode as it was afterwards, as in evaluate_classifier."""
     for mode in (True, False):
         model = Failing(draw).train(mode)
         observe.outcome("the classifier fails", subject.classify_review, "abcd", model, Letters(), 6, 0)
@@ -964,6 +1065,7 @@ def test_review_puts_the_mode_back_after_an_error(subject, draw, observe):
 
 
 def test_review_on_a_device(subject, draw, observe):
+    """device where the classifier is"""
     with OneDevice():
         found = subject.classify_review("abcd", Tiny(draw), Letters(), 6, 0, OneDevice.HERE)
         observe("label and probability", found)

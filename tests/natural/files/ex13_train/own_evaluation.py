@@ -1,0 +1,107 @@
+# right: the evaluation and the clipping by hand.
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+
+from .ex11_loss import calc_loss_batch, evaluate_model
+from .ex12_optim import clip_grad_norm, lr_at
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    num_epochs: int
+    max_lr: float = 1e-3
+    min_lr: float = 1e-4
+    warmup_steps: int = 0
+    max_norm: float = 1.0
+    accumulate: int = 1
+    eval_every: int = 10
+    eval_batches: int | None = None
+    seed: int = 123
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    step: int
+    tokens_seen: int
+    train_loss: float
+    val_loss: float
+    learning_rate: float
+
+
+@dataclass
+class History:
+    step: int = 0
+    tokens_seen: int = 0
+    evaluations: list[Evaluation] = field(default_factory=list)
+    samples: list[str] = field(default_factory=list)
+
+
+def steps_per_epoch(num_batches, accumulate):
+    return math.ceil(num_batches / accumulate)
+
+
+def seed_loader(loader, seed):
+    gen = getattr(loader, "generator", None)
+    if gen is None:
+        return
+    gen.manual_seed(seed)
+
+
+def update(model, batches, optimizer, learning_rate, max_norm, device):
+    model.train()
+    optimizer.zero_grad()
+    for x, y in batches:
+        x, y = x.to(device), y.to(device)
+        logits = model(x)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+        (loss / len(batches)).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.step()
+    return sum(x.numel() for x, _ in batches)
+
+
+def train_epoch(model, train_loader, optimizer, config, history, epoch, device="cpu", after_step=None):
+    n_steps = steps_per_epoch(len(train_loader), config.accumulate)
+    first_step = (epoch - 1) * n_steps
+    if history.step >= epoch * n_steps:
+        return
+    seed_loader(train_loader, config.seed + epoch)
+    to_skip = (history.step - first_step) * config.accumulate
+    total = n_steps * config.num_epochs
+    group = []
+    for i, batch in enumerate(train_loader):
+        if i < to_skip:
+            continue
+        group.append(batch)
+        if len(group) == config.accumulate or i == len(train_loader) - 1:
+            lr = lr_at(history.step, config.max_lr, config.min_lr, config.warmup_steps, total)
+            history.tokens_seen += update(model, group, optimizer, lr, config.max_norm, device)
+            history.step += 1
+            group = []
+            if after_step is not None:
+                after_step(lr)
+
+
+def train_model(model, train_loader, val_loader, optimizer, config, device="cpu", sample=None, on_step=None, history=None):
+    history = history or History()
+    n_steps = steps_per_epoch(len(train_loader), config.accumulate)
+
+    def after(lr):
+        step = history.step
+        if step % config.eval_every == 0:
+            seed_loader(train_loader, config.seed)
+            pair = evaluate_model(model, train_loader, val_loader, device, config.eval_batches)
+            history.evaluations += [Evaluation(step, history.tokens_seen, pair[0], pair[1], lr)]
+        if step % n_steps == 0 and sample is not None:
+            history.samples += [sample(model)]
+        if on_step is not None:
+            on_step(history)
+
+    for epoch in range(1, 1 + config.num_epochs):
+        train_epoch(model, train_loader, optimizer, config, history, epoch, device, after_step=after)
+    return history
