@@ -195,13 +195,16 @@ class _Search:
         return weak[-1:]
 
     def _explained(self, chosen: Sequence[Match], together: SubjectRun) -> dict[str, tuple[Mistake, ...]]:
-        """Which of the chosen explain which check: one that alone behaves so, or all that break it."""
+        """Which of the chosen explain which check: one that alone behaves so, or all that break it. Of two, one may
+        only show beside the other."""
         explained = {}
         for name in sorted(self._seen(together, self._failing)):
             alone = [match.mistake for match in chosen if name in match.seen]
-            all_of_them = [match.mistake for match in chosen if name in match.breaks]
-            if alone or len(all_of_them) > 1:
-                explained[name] = tuple(alone[:1] or all_of_them)
+            breaking = [match.mistake for match in chosen if name in match.breaks]
+            if len(breaking) < 2 and len(chosen) == 2:
+                breaking = [match.mistake for match in chosen]
+            if alone or len(breaking) > 1:
+                explained[name] = _each_once(alone[:1] or breaking)
         return explained
 
     def _with_one_more(self, known: _Explanation, candidates: Sequence[Mistake]) -> _Explanation | None:
@@ -236,7 +239,7 @@ class _Search:
         explained = dict(known.explained)
         for name in sorted(more.seen):
             beside = [match.mistake for match in known.matches if name in match.breaks]
-            explained[name] = (*beside, more.mistake)
+            explained[name] = _each_once((*beside, more.mistake))
         return _Explanation((*known.matches, more), (*known.edits, more.mistake), explained)
 
     def _on_one_base(self, chosen: Sequence[Match]) -> tuple[Mistake, ...]:
@@ -254,6 +257,11 @@ class _Search:
     def _run_all(self, edits: tuple[Mistake, ...]) -> SubjectRun | None:
         (run,) = self._run_mistakes([(edits, sorted(self._failing | self._passed))])
         return run
+
+
+def _each_once(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
+    """Several edits may be the same mistake: it is named once."""
+    return tuple({mistake.name: mistake for mistake in mistakes}.values())
 
 
 def _is(mistake: Mistake, match: Match, base: str) -> bool:

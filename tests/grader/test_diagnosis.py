@@ -106,6 +106,26 @@ def test_where_two_meet_both_are_named(exercise: Exercise) -> None:
     assert found == {"test_double": ["a"], "test_total": ["a", "b"], "test_counter": ["b"]}
 
 
+def test_several_edits_of_one_mistake_are_named_once(exercise: Exercise) -> None:
+    mistakes = tuple(Mistake("a", "double", "return x * 2", how, "says") for how in ("?", "??"))
+    made_up = Exercise(**{**exercise.__dict__, "mistakes": mistakes})
+    effects = dict(zip(mistakes, ({"double": 1, "total": 1}, {"total": 10, "counter": 1}), strict=True))
+
+    def run_mistakes(candidates: Sequence[Candidate]) -> list[SubjectRun | None]:
+        runs: list[SubjectRun | None] = []
+        for candidate, names in candidates:
+            values = {name: sum(effects[each].get(name, 0) for each in candidate) for name in RIGHT}
+            runs.append(run(**{name: value for name, value in values.items() if f"test_{name}" in names}))
+        return runs
+
+    caught_by = {each: frozenset(f"test_{name}" for name in effect) for each, effect in effects.items()}
+    actual = run(double=1, total=11, counter=1)
+    found = diagnosed(made_up, run(**RIGHT), actual, run_mistakes, caught_by)
+    assert {name: len(named) for name, named in found.items()} == dict.fromkeys(
+        ("test_double", "test_total", "test_counter"), 1
+    )
+
+
 def test_one_that_shows_only_beside_another_is_named(exercise: Exercise) -> None:
     known = {"a": {"double": 1, "total": 1}, "b": {"total": 10}}
     assert explain(exercise, known, {"double": 1, "total": 11}) == {"test_double": ["a"], "test_total": ["a", "b"]}
