@@ -8,6 +8,7 @@ from torch.overrides import TorchFunctionMode
 
 
 def test_token_lesson_example(subject, draw, observe):
+    """Example: with the lesson's table, [2, 0, 2] gives (3, 1), (1, 0), (3, 1)."""
     embedding = subject.TokenEmbedding(3, 2)
     with torch.no_grad():
         embedding.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]]))
@@ -15,6 +16,7 @@ def test_token_lesson_example(subject, draw, observe):
 
 
 def test_token_table_is_the_only_parameter(subject, draw, observe):
+    """`nn.Parameter`, float (V, D): the only parameter"""
     embedding = subject.TokenEmbedding(11, 6)
     observe("parameters", {name: value.shape for name, value in embedding.named_parameters()})
     observe("dtype of the table", embedding.weight.dtype)
@@ -22,6 +24,7 @@ def test_token_table_is_the_only_parameter(subject, draw, observe):
 
 
 def test_token_table_starts_with_normal_numbers(subject, draw, observe):
+    """Make the table, with numbers drawn by `torch.randn`."""
     weight, other = (subject.TokenEmbedding(500, 40).weight.detach() for _ in range(2))
     observe("share of numbers that a second table has too", (weight == other).float().mean())
     observe("mean", weight.mean(), tolerance=0.1)
@@ -30,6 +33,7 @@ def test_token_table_starts_with_normal_numbers(subject, draw, observe):
 
 
 def test_each_token_gets_its_row(subject, draw, observe):
+    """float (…, D), of the table's dtype: for ids (B, T), entry [b, t] is row ids[b, t]"""
     embedding = subject.TokenEmbedding(11, 6)
     draw.fill(embedding)
     observe("vectors of ids (2, 7)", embedding(draw.integers(2, 7, high=11)))
@@ -38,6 +42,7 @@ def test_each_token_gets_its_row(subject, draw, observe):
 
 
 def test_ids_may_have_any_shape(subject, draw, observe):
+    """ids int64 of any shape (…)"""
     embedding = subject.TokenEmbedding(11, 6)
     draw.fill(embedding)
     for shape in ((7,), (3, 1), (1, 5), (2, 3, 4), ()):
@@ -46,6 +51,7 @@ def test_ids_may_have_any_shape(subject, draw, observe):
 
 
 def test_token_embedding_keeps_double_precision(subject, draw, observe):
+    """float (…, D), of the table's dtype"""
     embedding = subject.TokenEmbedding(11, 6).double()
     draw.fill(embedding)
     with torch.no_grad():
@@ -57,6 +63,7 @@ def test_token_embedding_keeps_double_precision(subject, draw, observe):
 
 
 def test_positional_lesson_example(subject, draw, observe):
+    """Example: with the lesson's table, ids of shape (5, 2) give (0.1, 0.2), (0.3, 0.4)."""
     embedding = subject.PositionalEmbedding(3, 2)
     with torch.no_grad():
         embedding.weight.copy_(torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]))
@@ -64,6 +71,7 @@ def test_positional_lesson_example(subject, draw, observe):
 
 
 def test_position_table_is_the_only_parameter(subject, draw, observe):
+    """`nn.Parameter`, float (context_length, D): the only parameter"""
     embedding = subject.PositionalEmbedding(8, 6)
     observe("parameters", {name: value.shape for name, value in embedding.named_parameters()})
     observe("dtype of the table", embedding.weight.dtype)
@@ -71,6 +79,7 @@ def test_position_table_is_the_only_parameter(subject, draw, observe):
 
 
 def test_position_table_starts_with_normal_numbers(subject, draw, observe):
+    """Make the table, with numbers drawn by `torch.randn`."""
     weight, other = (subject.PositionalEmbedding(500, 40).weight.detach() for _ in range(2))
     observe("share of numbers that a second table has too", (weight == other).float().mean())
     observe("mean", weight.mean(), tolerance=0.1)
@@ -79,6 +88,7 @@ def test_position_table_starts_with_normal_numbers(subject, draw, observe):
 
 
 def test_positions_count_from_the_first(subject, draw, observe):
+    """float (T, D), of the table's dtype: its first T rows, without an axis for the batch"""
     embedding = subject.PositionalEmbedding(8, 6)
     draw.fill(embedding)
     for batch, length in ((2, 7), (3, 5), (4, 1), (2, 8), (1, 4)):
@@ -86,6 +96,7 @@ def test_positions_count_from_the_first(subject, draw, observe):
 
 
 def test_more_sequences_than_the_context_is_long(subject, draw, observe):
+    """ids int64 (B, T); only T matters"""
     embedding = subject.PositionalEmbedding(5, 6)
     draw.fill(embedding)
     for batch, length in ((7, 4), (7, 5), (12, 1)):
@@ -93,6 +104,7 @@ def test_more_sequences_than_the_context_is_long(subject, draw, observe):
 
 
 def test_positional_embedding_keeps_double_precision(subject, draw, observe):
+    """float (T, D), of the table's dtype"""
     embedding = subject.PositionalEmbedding(8, 6).double()
     draw.fill(embedding)
     with torch.no_grad():
@@ -103,6 +115,7 @@ def test_positional_embedding_keeps_double_precision(subject, draw, observe):
 
 
 def test_gpt_lesson_example(subject, draw, observe):
+    """Example: the one of the lesson, in evaluation mode."""
     embedding = subject.GPTEmbedding(3, 4, 2, dropout=0.0)
     with torch.no_grad():
         embedding.tok_emb.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]]))
@@ -111,6 +124,7 @@ def test_gpt_lesson_example(subject, draw, observe):
 
 
 def test_two_tables_are_all_parameters(subject, draw, observe):
+    """tok_emb, pos_emb, drop_emb a TokenEmbedding, a PositionalEmbedding, an `nn.Dropout`"""
     embedding = subject.GPTEmbedding(11, 8, 6, 0.1)
     found = {name: value.shape for name, value in embedding.named_parameters()}
     observe("parameters", dict(sorted(found.items())))
@@ -119,6 +133,7 @@ def test_two_tables_are_all_parameters(subject, draw, observe):
 
 
 def test_vector_is_token_plus_position(subject, draw, observe):
+    """float (B, T, D): the row of each token plus the row of its position, after dropout"""
     embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.0)
     draw.fill(embedding)
     for batch, length in ((2, 7), (3, 5), (4, 1), (2, 8)):
@@ -126,6 +141,7 @@ def test_vector_is_token_plus_position(subject, draw, observe):
 
 
 def test_same_token_at_every_place(subject, draw, observe):
+    """float (B, T, D): the row of each token plus the row of its position, after dropout"""
     embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.0)
     draw.fill(embedding)
     ids = draw.integers(3, 1, high=11).expand(3, 7)
@@ -133,6 +149,7 @@ def test_same_token_at_every_place(subject, draw, observe):
 
 
 def test_gpt_embedding_with_more_sequences_than_places(subject, draw, observe):
+    """Position 0 is the same row in every sequence b."""
     embedding = subject.GPTEmbedding(11, 5, 6, dropout=0.0)
     draw.fill(embedding)
     observe("vectors of ids (7, 4)", embedding(draw.integers(7, 4, high=11)))
@@ -140,6 +157,9 @@ def test_gpt_embedding_with_more_sequences_than_places(subject, draw, observe):
 
 
 def test_dropout_only_while_training(subject, draw, observe):
+    """While training, some numbers of the sum are set to 0 at random, each on its own, and the others are divided
+    by 1 − probability, so that the size is right on average. Nothing is dropped in evaluation mode.
+    """
     for probability in (0.5, 0.2):
         embedding = subject.GPTEmbedding(11, 8, 6, dropout=probability)
         draw.fill(embedding)
@@ -153,6 +173,9 @@ def test_dropout_only_while_training(subject, draw, observe):
 
 
 def test_each_number_is_dropped_on_its_own(subject, draw, observe):
+    """While training, some numbers of the sum are set to 0 at random, each on its own, and the others are divided
+    by 1 − probability, so that the size is right on average.
+    """
     for probability in (0.5, 0.2):  # a module that was just made is in training mode
         wide = subject.GPTEmbedding(11, 8, 2048, dropout=probability)
         draw.fill(wide)
@@ -174,6 +197,9 @@ def test_each_number_is_dropped_on_its_own(subject, draw, observe):
 
 
 def test_gradients_of_a_repeated_token_add_up(subject, draw, observe):
+    """A token that occurs three times sends three gradients to its row, where they add up. A row that nobody picked
+    gets a gradient of 0.
+    """
     embedding = subject.TokenEmbedding(9, 6)
     draw.fill(embedding)
     ids = torch.tensor([[4, 2, 4, 0, 7], [2, 4, 8, 8, 1]])  # 3, 5 and 6 do not occur
@@ -182,6 +208,7 @@ def test_gradients_of_a_repeated_token_add_up(subject, draw, observe):
 
 
 def test_positions_beyond_the_context_are_refused(subject, draw, observe):
+    """ValueError: T is larger than context_length. The message should name both numbers."""
     embedding = subject.PositionalEmbedding(12, 6)
     draw.fill(embedding)
     observe("rows for 12 tokens", embedding(draw.integers(2, 12, high=50)))
@@ -191,6 +218,7 @@ def test_positions_beyond_the_context_are_refused(subject, draw, observe):
 
 
 def test_positions_are_on_the_device_of_the_ids(subject, draw, observe):
+    """If you make new tensors, for instance of positions, they should be on the device of ids."""
     ids = draw.integers(2, 7, high=50)
     with _AsWithAGpu() as machine:
         embedding = subject.PositionalEmbedding(8, 6)
@@ -202,6 +230,7 @@ def test_positions_are_on_the_device_of_the_ids(subject, draw, observe):
 
 
 def test_gradient_reaches_the_position_table(subject, draw, observe):
+    """Backpropagation sends the gradient of each vector to the row that it came from."""
     embedding = subject.PositionalEmbedding(8, 6)
     draw.fill(embedding)
     (embedding(draw.integers(2, 5, high=50)) * draw.normal(5, 6)).sum().backward()
@@ -209,6 +238,7 @@ def test_gradient_reaches_the_position_table(subject, draw, observe):
 
 
 def test_gpt_embedding_refuses_too_many_tokens(subject, draw, observe):
+    """ValueError: T is larger than context_length, as above."""
     embedding = subject.GPTEmbedding(20, 12, 6, dropout=0.0)
     draw.fill(embedding)
     observe("vectors of 12 tokens", embedding(draw.integers(2, 12, high=20)))
@@ -218,6 +248,7 @@ def test_gpt_embedding_refuses_too_many_tokens(subject, draw, observe):
 
 
 def test_gpt_embedding_keeps_double_precision(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     embedding = subject.GPTEmbedding(11, 8, 6, dropout=0.0).double()
     draw.fill(embedding)
     with torch.no_grad():
@@ -228,6 +259,7 @@ def test_gpt_embedding_keeps_double_precision(subject, draw, observe):
 
 
 def test_gradients_reach_both_tables(subject, draw, observe):
+    """Backpropagation sends the gradient of each vector to the row that it came from."""
     embedding = subject.GPTEmbedding(9, 8, 6, dropout=0.0)
     draw.fill(embedding)
     ids = torch.tensor([[4, 2, 4, 0, 7], [2, 4, 8, 8, 1], [1, 1, 1, 0, 4]])  # 3, 5 and 6 do not occur
@@ -238,6 +270,9 @@ def test_gradients_reach_both_tables(subject, draw, observe):
 
 
 def test_dropped_numbers_send_no_gradient(subject, draw, observe):
+    """While training, some numbers of the sum are set to 0 at random, each on its own, and the others are divided
+    by 1 − probability, so that the size is right on average.
+    """
     # One sequence of different tokens: each number of the sum belongs to one number of each table.
     embedding = subject.GPTEmbedding(7, 7, 6, dropout=0.5)
     draw.fill(embedding)

@@ -12,7 +12,13 @@ def sizes(attention):
     return [(getattr(layer, "in_features", None), getattr(layer, "out_features", None)) for layer in layers]
 
 
+def shapes(attention):
+    """Every parameter's shape. In the order of their names: it does not matter which layer is made first."""
+    return {name: value.shape for name, value in sorted(attention.named_parameters())}
+
+
 def test_context_is_the_weighted_mean_of_the_values(subject, draw, observe):
+    """The mean of the values, weighted by how well each query matches each key."""
     query, key, value = draw.normal(2, 5, 8), draw.normal(2, 7, 8), draw.normal(2, 7, 12)
     observe("context", subject.scaled_dot_product_attention(query, key, value))
     query, key, value = draw.normal(2, 3, 5, 8), draw.normal(2, 3, 7, 8), draw.normal(2, 3, 7, 4)
@@ -20,6 +26,9 @@ def test_context_is_the_weighted_mean_of_the_values(subject, draw, observe):
 
 
 def test_lesson_examples(subject, draw, observe):
+    """The scores should be divided by √d before the softmax over the keys. Example: the first one of the lesson
+    gives 7.31.
+    """
     # By hand there is no division by √2 yet, so the words that look are multiplied by it.
     words = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
     observe("by hand", subject.scaled_dot_product_attention(words * 2**0.5, words, words))
@@ -35,6 +44,7 @@ def test_lesson_examples(subject, draw, observe):
 
 
 def test_hidden_keys_get_no_weight(subject, draw, observe):
+    """bool, broadcastable to (…, T_query, T_key): True hides that key from that query. None hides nothing."""
     query, key, value = draw.normal(2, 5, 8), draw.normal(2, 7, 8), draw.normal(2, 7, 12)
     mask = draw.uniform(2, 5, 7) < 0.4
     mask[:, :, 3] = False
@@ -45,13 +55,14 @@ def test_hidden_keys_get_no_weight(subject, draw, observe):
 
 
 def test_dropout_acts_on_the_weights(subject, draw, observe):
+    """dropout applied to the weights, after the softmax; None changes nothing"""
     query, key = draw.normal(1, 4, 8), draw.normal(1, 6, 8)
     value = torch.cat([torch.eye(6), draw.normal(6, 3)], dim=1)[None]
     seen = []
 
     def drop_two(weights):
         seen.append(weights)
-        keep = torch.ones(6)
+        keep = torch.ones(weights.shape[-1])  # which is 9 where it is not the weights that come
         keep[[1, 4]] = 0.0
         return weights * keep * 1.5
 
@@ -61,29 +72,45 @@ def test_dropout_acts_on_the_weights(subject, draw, observe):
 
 
 def test_causal_mask_hides_what_comes_later(subject, draw, observe):
+    """bool (T, T): entry [t, s] is True where s > t, so a token sees itself and what came before it"""
     for length in (3, 1, draw.whole(5, 9)):
         observe(f"causal_mask({length})", subject.causal_mask(length))
 
 
-def test_self_attention(subject, draw, observe):
+def test_self_attention_has_three_linear_layers(subject, draw, observe):
+    """Three `nn.Linear` layers, named `W_query`, `W_key` and `W_value`, should be all the parameters."""
     for bias in (False, True):
         attention = subject.SelfAttention(6, 4, qkv_bias=bias)
-        observe("parameters", {name: value.shape for name, value in attention.named_parameters()})
-        observe("sizes of the three nn.Linear", sizes(attention))
+        observe(f"parameters, qkv_bias={bias}", shapes(attention))
+        observe(f"sizes of the three nn.Linear, qkv_bias={bias}", sizes(attention))
+
+
+def test_self_attention(subject, draw, observe):
+    """Every token attends to every token of its own sequence."""
+    for bias in (False, True):
+        attention = subject.SelfAttention(6, 4, qkv_bias=bias)
         draw.fill(attention)
         observe(f"context, qkv_bias={bias}", attention(draw.normal(2, 7, 6)))
 
 
-def test_causal_attention(subject, draw, observe):
+def test_causal_attention_has_three_linear_layers(subject, draw, observe):
+    """W_query, W_key, W_value `nn.Linear` layers: the only parameters"""
     for bias in (False, True):
         attention = subject.CausalAttention(6, 4, context_length=7, dropout=0.0, qkv_bias=bias)
-        observe("parameters", {name: value.shape for name, value in attention.named_parameters()})
-        observe("sizes of the three nn.Linear", sizes(attention))
+        observe(f"parameters, qkv_bias={bias}", shapes(attention))
+        observe(f"sizes of the three nn.Linear, qkv_bias={bias}", sizes(attention))
+
+
+def test_causal_attention(subject, draw, observe):
+    """Self-attention in which no token sees a later one: what a GPT is made of."""
+    for bias in (False, True):
+        attention = subject.CausalAttention(6, 4, context_length=7, dropout=0.0, qkv_bias=bias)
         draw.fill(attention)
         observe(f"context, qkv_bias={bias}", attention(draw.normal(2, 7, 6)))
 
 
 def test_causal_attention_on_fewer_tokens_than_the_context(subject, draw, observe):
+    """x float (B, T, d_in), T at most context_length"""
     attention, other = (subject.CausalAttention(6, 4, context_length=room, dropout=0.0) for room in (9, 3))
     draw.fill(attention)
     draw.fill(other)
@@ -93,6 +120,7 @@ def test_causal_attention_on_fewer_tokens_than_the_context(subject, draw, observ
 
 
 def test_a_change_reaches_later_tokens_only(subject, draw, observe):
+    """Self-attention in which no token sees a later one: what a GPT is made of."""
     attention = subject.CausalAttention(6, 4, context_length=7, dropout=0.0)
     draw.fill(attention)
     x = draw.normal(2, 7, 6)
@@ -104,13 +132,19 @@ def test_a_change_reaches_later_tokens_only(subject, draw, observe):
 
 
 def test_mask_is_a_buffer(subject, draw, observe):
+    """mask `causal_mask(context_length)`, registered as a buffer"""
     attention = subject.CausalAttention(6, 4, context_length=5, dropout=0.0)
-    observe("buffers", {name: value != 0 for name, value in attention.named_buffers()})
+    mask = dict(attention.named_buffers()).get("mask")
+    observe("the buffer named mask", None if mask is None else mask != 0)
     observe("names of the parameters", sorted(name for name, _ in attention.named_parameters()))
-    observe("the mask lives on the device", [str(value.device) for value in attention.to("meta").buffers()])
+    mask = dict(attention.to("meta").named_buffers()).get("mask")
+    observe("the mask moves with the module", None if mask is None else str(mask.device))
 
 
 def test_dropout_only_while_training(subject, draw, observe):
+    """While training, some *weights* are set to 0 at random and the others scaled up, so that the model does not
+    rely on a single connection. Nothing is dropped in evaluation mode.
+    """
     # The values are the identity twice over, so the context *is* the weights, twice over.
     tokens, probability = 7, 0.5
     attention = subject.CausalAttention(tokens, 2 * tokens, context_length=tokens, dropout=probability)
@@ -132,6 +166,7 @@ def test_dropout_only_while_training(subject, draw, observe):
 
 
 def test_dropout_of_another_probability(subject, draw, observe):
+    """the probability with which a weight is dropped in training mode"""
     tokens, probability = 7, 0.2
     attention = subject.CausalAttention(tokens, tokens, context_length=9, dropout=probability)
     draw.fill(attention)
@@ -148,6 +183,7 @@ def test_dropout_of_another_probability(subject, draw, observe):
 
 
 def test_hidden_keys_get_no_weight_at_large_scores(subject, draw, observe):
+    """A hidden key must get a weight of exactly 0, however large its score."""
     query, value = draw.uniform(1, 3, 4, low=250, high=300), draw.normal(1, 5, 6)
     key = torch.cat([-query[:, :2], draw.normal(1, 3, 4)], dim=1)
     mask = torch.tensor([[False, False, True, True, True]]).expand(3, 5)
@@ -155,12 +191,14 @@ def test_hidden_keys_get_no_weight_at_large_scores(subject, draw, observe):
 
 
 def test_large_scores_give_finite_weights(subject, draw, observe):
+    """Scores of any size should give finite weights."""
     query, key, value = draw.normal(2, 5, 64, scale=4.0), draw.normal(2, 7, 64, scale=4.0), draw.normal(2, 7, 12)
     far = torch.tensor([[0.0], [400.0], [-400.0], [0.0], [-90.0]])
     observe("context", subject.scaled_dot_product_attention(query + far, key, value), tolerance=2e-3)
 
 
 def test_gradients_reach_all_inputs(subject, draw, observe):
+    """Gradients must reach every float input."""
     query, key, value = draw.normal(2, 5, 8), draw.normal(2, 7, 8), draw.normal(2, 7, 12)
     for tensor in (query, key, value):
         tensor.requires_grad_(True)
@@ -169,7 +207,9 @@ def test_gradients_reach_all_inputs(subject, draw, observe):
 
 
 def test_float64_stays_float64(subject, draw, observe):
-    query, key, value = draw.normal(2, 5, 8).double(), draw.normal(2, 7, 8).double(), draw.normal(2, 7, 12).double()
+    """A result must have its inputs' dtype."""
+    # 16 wide: a root of 4 is exact, also for those who keep it as a float32.
+    query, key, value = (draw.normal(*shape).double() for shape in ((2, 5, 16), (2, 7, 16), (2, 7, 12)))
     mask = draw.uniform(2, 5, 7) < 0.4
     mask[:, :, 3] = False
     context = subject.scaled_dot_product_attention(query, key, value, mask)
@@ -177,12 +217,14 @@ def test_float64_stays_float64(subject, draw, observe):
 
 
 def test_self_attention_at_large_scores(subject, draw, observe):
+    """Scores of any size give finite weights, as above."""
     attention = subject.SelfAttention(64, 12)
     draw.fill(attention, 0.1)
     observe("context", attention(draw.normal(2, 7, 64, scale=10.0)), tolerance=2e-3)
 
 
 def test_gradients_pass_through_self_attention(subject, draw, observe):
+    """Gradients must reach every float input."""
     attention, x = subject.SelfAttention(6, 4), draw.normal(2, 7, 6).requires_grad_(True)
     draw.fill(attention)
     (attention(x) * draw.normal(2, 7, 4)).sum().backward()
@@ -191,6 +233,7 @@ def test_gradients_pass_through_self_attention(subject, draw, observe):
 
 
 def test_too_many_tokens_are_refused(subject, draw, observe):
+    """ValueError: T is larger than context_length. The message should name both numbers."""
     attention = subject.CausalAttention(6, 4, context_length=5, dropout=0.0)
     draw.fill(attention)
     observe("context of 5 tokens", attention(draw.normal(2, 5, 6)))
@@ -198,12 +241,29 @@ def test_too_many_tokens_are_refused(subject, draw, observe):
 
 
 def test_causal_attention_at_large_scores(subject, draw, observe):
+    """Scores of any size give finite weights, as above."""
     attention = subject.CausalAttention(64, 12, context_length=9, dropout=0.0)
     draw.fill(attention, 0.1)
     observe("context", attention(draw.normal(2, 7, 64, scale=10.0)), tolerance=2e-3)
 
 
+def test_causal_attention_hides_tokens_at_large_scores(subject, draw, observe):
+    """Scores of any size give finite weights, as above."""
+    # The first number of a token decides its scores. Queries 0 to 3 score -19486 with all that they may see,
+    # and +19486 with the hidden tokens 4 to 6. Where all visible scores are equal, the result is a mean.
+    attention = subject.CausalAttention(5, 12, context_length=8, dropout=0.0)
+    draw.fill(attention)
+    with torch.no_grad():
+        for layer, size in ((attention.W_query, 150.0), (attention.W_key, -150.0)):
+            layer.weight.zero_()
+            layer.weight[::4, 0] = size
+    first = torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0]).expand(2, 7)
+    x = torch.cat([first[..., None], draw.normal(2, 7, 4)], dim=2)
+    observe("context", attention(x), tolerance=3e-3)
+
+
 def test_gradients_pass_through_causal_attention(subject, draw, observe):
+    """Gradients must reach every float input."""
     attention, x = subject.CausalAttention(6, 4, 9, dropout=0.0), draw.normal(2, 7, 6).requires_grad_(True)
     draw.fill(attention)
     (attention(x) * draw.normal(2, 7, 4)).sum().backward()
