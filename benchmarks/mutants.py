@@ -1,153 +1,95 @@
 """Which changes that only a machine would make do the probes not see?
 
-    python benchmarks/mutants.py [EXERCISE]… [--most 200] [--seed 17]
+    python benchmarks/mutants.py [EXERCISE]… [--seed 17] [--all]
 
 Known mistakes (`tutor/`) are what a person writes; `python3 -m grader matrix` proves that each is seen. This is the
-other half: every number, comparison and operator of a solution is changed, one at a time, and every statement left
-out. A mutant that no probe sees is printed, with its line: it is right all the same, or a probe is missing.
-Exit code 0, whatever is found: a person has to look.
+other half: every change that mutmut's operators make to a solution, one at a time. Two that come to the same are
+one. A mutant that no probe sees needs a probe where the docstring forbids it, and its reason in `survivors.toml`
+where it does not. Shown are the score, the survivors without a reason, with their lines, and the reasons that fit
+no survivor; with `--all` those with a reason too. Exit code 1 if there is anything to do.
+
+It wants mutmut: `pip install -c constraints.txt -e ".[bench]"`.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
-import random
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import survivors  # noqa: E402
+from benchmarks.mutations import Mutant, mutants  # noqa: E402
 from grader.course.catalogue import choose, load  # noqa: E402
-from grader.course.exercise import Exercise, Mistake  # noqa: E402
-from grader.course.outline import body_after_docstring  # noqa: E402
 from grader.grading.bench import Bench, Processes  # noqa: E402
 from grader.grading.matrix import checks_that_see, find_reach  # noqa: E402
 from grader.judge.compare import departures  # noqa: E402
 from grader.protocol.runs import IMPORT_CHECK  # noqa: E402
 from grader.supervisor.start import start_launcher  # noqa: E402
 
-OTHERS: dict[type[ast.AST], type[ast.AST]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.FloorDiv, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or,
-    ast.Or: ast.And,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change: the line it is on, what stood there, and what stands there now."""
-
-    line: int
-    before: str
-    after: str
-    edit: Mistake
-
-
-def mutants(exercise: Exercise) -> Iterator[Mutant]:
-    """Every change of every statement in the functions of a solution, the nested ones included."""
-    text = exercise.solution.text
-    for name, function in exercise.solution_outline.functions.items():
-        for statement in statements(body_after_docstring(function.node)):
-            before = ast.get_source_segment(text, statement) or ""
-            if text.count(before) != 1:
-                continue
-            for after in changed(statement):
-                # Some never end: none is waited for long.
-                edit = Mistake("mutant", name, before, indented(after, statement), says="", hangs=True)
-                yield Mutant(statement.lineno, before, after, edit)
-
-
-def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Simple statements, and those within compound ones."""
-    for statement in body:
-        inner = [part for field in ("body", "orelse", "finalbody") for part in getattr(statement, field, [])]
-        inner += [part for handler in getattr(statement, "handlers", []) for part in handler.body]
-        yield statement
-        yield from statements([part for part in inner if isinstance(part, ast.stmt)])
-
-
-def changed(statement: ast.stmt) -> Iterator[str]:
-    """The statement with one thing in it changed; a simple one also left out."""
-    simple = not hasattr(statement, "body")
-    if simple and not isinstance(statement, ast.Return | ast.Pass):
-        yield "pass"
-    nodes = list(ast.walk(statement)) if simple else [part for test in head(statement) for part in ast.walk(test)]
-    for place in nodes:
-        for attribute, value in replacements(place):
-            mutated = copy.deepcopy(statement)
-            twin = counterpart(statement, mutated, place)
-            setattr(twin, attribute, value)
-            yield ast.unparse(mutated)
-
-
-def head(statement: ast.stmt) -> list[ast.expr]:
-    """What a compound statement decides by."""
-    parts = (getattr(statement, field, None) for field in ("test", "iter"))
-    return [part for part in parts if part is not None]
-
-
-def replacements(node: ast.AST) -> Iterator[tuple[str, object]]:
-    """Attributes of a node, and what may stand there instead."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        yield "value", node.value + 1
-        yield "value", node.value - 1
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield "value", not node.value
-    elif isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp) and type(node.op) in OTHERS:
-        yield "op", OTHERS[type(node.op)]()
-    elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in OTHERS:
-        yield "ops", [OTHERS[type(node.ops[0])]()]
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        yield "op", ast.UAdd()
-
-
-def counterpart(original: ast.AST, twin: ast.AST, node: ast.AST) -> ast.AST:
-    """The node of a deep copy that stands where `node` stands in the original."""
-    pairs = zip(ast.walk(original), ast.walk(twin), strict=True)
-    return next(other for one, other in pairs if one is node)
-
-
-def indented(text: str, statement: ast.stmt) -> str:
-    """Several lines, moved to where the statement begins."""
-    return text.replace("\n", "\n" + " " * statement.col_offset)
+# On how many checks each mutant runs at first.
+FIRST = 3
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("exercises", nargs="*", help="for instance ex06; all by default")
-    parser.add_argument("--most", type=int, default=200, help="of an exercise, drawn at random")
-    parser.add_argument("--seed", type=int, default=17, help="of the inputs, and of the drawing")
+    parser.add_argument("--seed", type=int, default=17, help="of the inputs")
+    parser.add_argument("--all", action="store_true", help="show the survivors that have a reason as well")
     arguments = parser.parse_args()
     chosen = choose(ROOT, arguments.exercises) if arguments.exercises else load(ROOT)
+    reasons = survivors.read(survivors.FILE.read_text(encoding="utf-8"))
     launcher = start_launcher(arguments.seed)
+    made, unseen, to_do = 0, 0, 0
     try:
         for exercise in chosen:
             found = list(mutants(exercise))
-            some = random.Random(arguments.seed).sample(found, min(arguments.most, len(found)))
-            unseen = unseen_of(Bench(exercise, arguments.seed, Processes(launcher)), some)
-            print(f"{exercise.id}: {len(some) - len(unseen)} of {len(some)} mutants seen ({len(found)} there are)")
-            for mutant in sorted(unseen, key=lambda mutant: mutant.line):
-                print(f"  line {mutant.line}: {mutant.before.splitlines()[0]}  ->  {mutant.after.splitlines()[0]}")
+            surviving = unseen_of(Bench(exercise, arguments.seed, Processes(launcher)), found)
+            review = survivors.review(surviving, reasons.get(exercise.id, ()))
+            made, unseen = made + len(found), unseen + len(surviving)
+            to_do += len(review.unexplained) + len(review.stale)
+            show(score(exercise.id, len(found), len(surviving)), review, arguments.all)
     finally:
         launcher.close()
-    return 0
+    print(score("all", made, unseen))
+    return 1 if to_do else 0
 
 
 def unseen_of(bench: Bench, some: list[Mutant]) -> list[Mutant]:
-    """Those that no probe sees."""
+    """Those that no probe sees. Most are seen by the first probes, and only the others run on the rest."""
     reach = find_reach(bench)
-    checks = [checks_that_see(mutant.edit, bench.exercise, reach) for mutant in some]
-    runs = bench.run_variants([(mutant.edit, names) for mutant, names in zip(some, checks, strict=True)])
-    seen = [
-        departures(bench.reference(), run, (IMPORT_CHECK, *names)) for run, names in zip(runs, checks, strict=True)
+    checks = {mutant: checks_that_see(mutant.edit, bench.exercise, reach) for mutant in some}
+    left = some
+    for part in (slice(FIRST), slice(FIRST, None)):
+        left = unseen_by(bench, [(mutant, checks[mutant][part]) for mutant in left])
+    return left
+
+
+def unseen_by(bench: Bench, work: list[tuple[Mutant, tuple[str, ...]]]) -> list[Mutant]:
+    """Those that these checks do not see."""
+    runs = bench.run_variants([(mutant.edit, names) for mutant, names in work])
+    return [
+        mutant
+        for (mutant, names), run in zip(work, runs, strict=True)
+        if not departures(bench.reference(), run, (IMPORT_CHECK, *names))
     ]
-    return [mutant for mutant, by in zip(some, seen, strict=True) if not by]
+
+
+def score(name: str, made: int, unseen: int) -> str:
+    seen = made - unseen
+    return f"{name}: {seen:,} of {made:,} mutants seen ({seen / max(1, made):.1%})"
+
+
+def show(head: str, review: survivors.Review, with_reasons: bool) -> None:
+    print(head, flush=True)
+    for mutant in review.unexplained:
+        print(f"  line {mutant.line}: {mutant.before}\n      ->  {mutant.after}")
+    for mutant, reason in review.explained if with_reasons else ():
+        print(f"  line {mutant.line}: {mutant.before}\n      ->  {mutant.after}\n      {reason}")
+    for before, after in review.stale:
+        print(f"  its reason fits no survivor: {before}\n      ->  {after}")
 
 
 if __name__ == "__main__":

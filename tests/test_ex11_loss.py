@@ -68,9 +68,9 @@ class Elsewhere(torch.Tensor):
     """Plays a tensor on "cpu", where the model is not: `.to(DEVICE)` turns it into an ordinary one."""
 
     def to(self, *args, **kwargs):
-        if any(isinstance(value, str) and value == "cpu" for value in (*args, *kwargs.values())):
-            return self
-        return self.as_subclass(torch.Tensor).to(*args, **kwargs)
+        devices = [value for value in (*args, *kwargs.values()) if isinstance(value, str | torch.device)]
+        moved = self.as_subclass(torch.Tensor).to(*args, **kwargs)
+        return moved if devices and devices != ["cpu"] else moved.as_subclass(Elsewhere)
 
 
 class Here(torch.Tensor):

@@ -669,3 +669,11 @@ def test_settings_that_play_no_part(subject, draw, observe):
     observe("greedy text", subject.generate_cached(model, ids, 4, 0.0, 3, 0.5, None, generator))
     observe("what the generator draws next", next_numbers(generator))
     observe("what torch's global generator draws next", next_numbers())
+
+
+def test_text_of_a_gpt_with_one_layer(subject, draw, observe):
+    """Write what exercise 10's `generate` writes, but read each token only once."""
+    write, make = subject.generate_cached, subject.CachedGPT
+    for layers in (1, 3):
+        model = make(model_of(subject, draw, n_layers=layers).double())  # no rounding decides between two tokens
+        observe(f"text, {layers} layers", write(model, draw.integers(2, 3, high=23), 4))

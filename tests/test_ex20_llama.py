@@ -156,14 +156,15 @@ def test_swiglu(subject, draw, observe):
     observe("parameters", shapes(ff))
     filled(draw, ff, 0.5)
     for shape in ((2, 7, 6), (5, 6)):
-        observe(f"x of shape {shape}", ff(draw.normal(*shape)))
+        observe(f"x of shape {shape}", ff(draw.normal(*shape)), tolerance=1e-4)
 
 
 def test_gradients_pass_through_swiglu(subject, draw, observe):
     ff, x = filled(draw, subject.SwiGLU(6, 10), 0.5), draw.normal(2, 7, 6).requires_grad_(True)
     (ff(x) * draw.normal(2, 7, 6)).sum().backward()
-    observe("gradient of x", x.grad)
-    observe("gradients of the weights", {name: value.grad for name, value in ff.named_parameters()})
+    observe("gradient of x", x.grad, tolerance=1e-4)
+    found = {name: value.grad for name, value in ff.named_parameters()}
+    observe("gradients of the weights", found, tolerance=1e-4)
 
 
 # GroupedQueryAttention
@@ -179,14 +180,14 @@ def test_attention_has_four_layers(subject, draw, observe):
 def test_attention_with_grouped_queries(subject, draw, observe):
     for groups in (2, 3, 1, 6):
         attention = filled(draw, subject.GroupedQueryAttention(config(subject, n_kv_groups=groups)))
-        observe(f"{groups} groups for 6 heads", attention(draw.normal(2, 7, 24)))
+        observe(f"{groups} groups for 6 heads", attention(draw.normal(2, 7, 24)), tolerance=1e-4)
 
 
 def test_attention_of_other_sizes(subject, draw, observe):
     attention = filled(draw, subject.GroupedQueryAttention(config(subject, emb_dim=32, n_heads=4, rope_base=7.0)))
-    observe("4 heads of width 8, base 7", attention(draw.normal(2, 7, 32)))
+    observe("4 heads of width 8, base 7", attention(draw.normal(2, 7, 32)), tolerance=1e-4)
     observe("40 tokens", attention(draw.normal(2, 40, 32)), tolerance=1e-4)
-    observe("1 token", attention(draw.normal(2, 1, 32)))
+    observe("1 token", attention(draw.normal(2, 1, 32)), tolerance=1e-4)
 
 
 def test_attention_reaches_the_past_only(subject, draw, observe):
@@ -195,14 +196,14 @@ def test_attention_reaches_the_past_only(subject, draw, observe):
     for place in (0, 4):
         changed = x.clone()
         changed[:, place] += 1.0
-        observe(f"what moves when token {place} changes", attention(changed) - before)
+        observe(f"what moves when token {place} changes", attention(changed) - before, tolerance=1e-4)
 
 
 def test_attention_with_a_cache(subject, draw, observe):
     attention = filled(draw, subject.GroupedQueryAttention(config(subject)))
     cache, x = Notes(), draw.normal(2, 15, 24)
     for first, last in ((0, 5), (5, 6), (6, 9), (9, 15)):
-        observe(f"tokens {first} to {last - 1}", attention(x[:, first:last], cache))
+        observe(f"tokens {first} to {last - 1}", attention(x[:, first:last], cache), tolerance=1e-4)
     observe("what the cache was given", cache.given)
 
 
@@ -216,10 +217,10 @@ def test_attention_with_a_long_past(subject, draw, observe):
 def test_attention_keeps_nothing_between_calls(subject, draw, observe):
     attention = filled(draw, subject.GroupedQueryAttention(config(subject)))
     cache, other = Notes(), Notes()
-    observe("4 tokens into a cache", attention(draw.normal(2, 4, 24), cache))
-    observe("7 tokens without a cache", attention(draw.normal(3, 7, 24)))
-    observe("5 tokens into another cache", attention(draw.normal(1, 5, 24), other))
-    observe("2 more into the first one", attention(draw.normal(2, 2, 24), cache))
+    observe("4 tokens into a cache", attention(draw.normal(2, 4, 24), cache), tolerance=1e-4)
+    observe("7 tokens without a cache", attention(draw.normal(3, 7, 24)), tolerance=1e-4)
+    observe("5 tokens into another cache", attention(draw.normal(1, 5, 24), other), tolerance=1e-4)
+    observe("2 more into the first one", attention(draw.normal(2, 2, 24), cache), tolerance=1e-4)
 
 
 def test_gradients_pass_through_attention(subject, draw, observe):
@@ -238,15 +239,15 @@ def test_block(subject, draw, observe):
     block = subject.LlamaBlock(config(subject))
     observe("parameters", shapes(block))
     filled(draw, block)
-    observe("2 sequences of 7 tokens", block(draw.normal(2, 7, 24)))
+    observe("2 sequences of 7 tokens", block(draw.normal(2, 7, 24)), tolerance=1e-4)
     block = filled(draw, subject.LlamaBlock(config(subject, norm_eps=0.5, rope_base=7.0, n_kv_groups=3)))
-    observe("with another eps, base and number of groups", block(draw.normal(2, 7, 24)))
+    observe("with another eps, base and number of groups", block(draw.normal(2, 7, 24)), tolerance=1e-4)
 
 
 def test_block_hands_on_its_cache(subject, draw, observe):
     block, cache, x = filled(draw, subject.LlamaBlock(config(subject))), Notes(), draw.normal(2, 9, 24)
     for first, last in ((0, 5), (5, 6), (6, 9)):
-        observe(f"tokens {first} to {last - 1}", block(x[:, first:last], cache))
+        observe(f"tokens {first} to {last - 1}", block(x[:, first:last], cache), tolerance=1e-4)
     observe("what the cache was given", cache.given)
 
 
@@ -437,10 +438,10 @@ def test_attention_refuses_too_many_tokens(subject, draw, observe):
     attention = filled(draw, subject.GroupedQueryAttention(config(subject, context_length=9)))
     observe.outcome("12 tokens", attention, draw.normal(2, 12, 24), mentions=("12", "9"))
     cache = Notes()
-    observe("7 tokens", attention(draw.normal(2, 7, 24), cache))
+    observe("7 tokens", attention(draw.normal(2, 7, 24), cache), tolerance=1e-4)
     observe.outcome("4 more", attention, draw.normal(2, 4, 24), cache, mentions=("11", "9"))
     observe("tokens in the cache", cache.length)
-    observe("2 more", attention(draw.normal(2, 2, 24), cache))
+    observe("2 more", attention(draw.normal(2, 2, 24), cache), tolerance=1e-4)
 
 
 def test_model_refuses_too_many_tokens(subject, draw, observe):
@@ -461,7 +462,7 @@ def test_attention_works_on_the_device_of_x(subject, draw, observe):
         machine.move(attention)
         cache = Notes()
         found = [attention(x), attention(x[:, :4], cache), attention(x[:, 4:], cache)]
-    observe("context, as with a GPU", found)
+    observe("context, as with a GPU", found, tolerance=1e-4)
 
 
 class AsWithAGpu(TorchFunctionMode):
