@@ -13,7 +13,7 @@ leaves a few candidates, and only these are run, on few checks first. Only their
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from grader.course.exercise import Exercise, Mistake
@@ -165,14 +165,14 @@ class _Search:
         """As many matches as behave as observed when all are made at once."""
         pool = [match for match in matches if match.seen]
         while chosen := cover(pool):
-            edits = self._on_one_base(chosen)
-            run = self._run_all(edits) if len(edits) == len(chosen) else None
-            if run is None:
-                pool.remove(chosen[-1])
-                continue
-            weak = self._weak(chosen, run)
-            if not weak:
-                return _Explanation(tuple(chosen), edits, self._explained(chosen, run))
+            weak = chosen[-1:]
+            for edits in self._on_one_base(chosen, pool):
+                run = self._run_all(edits)
+                if run is None:
+                    continue
+                weak = self._weak(chosen, run)
+                if not weak:
+                    return _Explanation(tuple(chosen), edits, self._explained(chosen, run))
             pool = [match for match in pool if match not in weak]
         return _Explanation()
 
@@ -242,17 +242,17 @@ class _Search:
             explained[name] = _each_once((*beside, more.mistake))
         return _Explanation((*known.matches, more), (*known.edits, more.mistake), explained)
 
-    def _on_one_base(self, chosen: Sequence[Match]) -> tuple[Mistake, ...]:
-        """The chosen as edits of one base; fewer where no base has them all."""
-        best: tuple[Mistake, ...] = ()
+    def _on_one_base(self, chosen: Sequence[Match], pool: Sequence[Match]) -> Iterator[tuple[Mistake, ...]]:
+        """The chosen as edits of one base, for each base that has them all; of several edits that are the same
+        mistake, one that fits."""
+        fitting = [match.mistake for match in pool]
         for base in dict.fromkeys(match.mistake.base for match in chosen):
-            edits = tuple(
-                next((each for each in (match.mistake, *self._exercise.mistakes) if _is(each, match, base)), None)
-                for match in chosen
-            )
-            there = tuple(each for each in edits if each)
-            best = max(best, there, key=len)
-        return best
+            edits = []
+            for match in chosen:
+                known = (match.mistake, *fitting, *self._exercise.mistakes)
+                edits += [each for each in known if (each.name, each.base) == (match.mistake.name, base)][:1]
+            if len(edits) == len(chosen):
+                yield tuple(edits)
 
     def _run_all(self, edits: tuple[Mistake, ...]) -> SubjectRun | None:
         (run,) = self._run_mistakes([(edits, sorted(self._failing | self._passed))])
@@ -262,7 +262,3 @@ class _Search:
 def _each_once(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
     """Several edits may be the same mistake: it is named once."""
     return tuple({mistake.name: mistake for mistake in mistakes}.values())
-
-
-def _is(mistake: Mistake, match: Match, base: str) -> bool:
-    return mistake.name == match.mistake.name and mistake.base == base
