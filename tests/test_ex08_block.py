@@ -52,10 +52,15 @@ def observe_dropping(observe, block, x, probability):
 
 
 def test_layer_norm_lesson_example(subject, draw, observe):
+    """Example: LayerNorm(4)(torch.tensor([[1.0, 3.0, 5.0, 7.0]])) is about [[-1.342, -0.447, 0.447, 1.342]]."""
     observe("norm of [1, 3, 5, 7]", subject.LayerNorm(4)(torch.tensor([[1.0, 3.0, 5.0, 7.0]])))
 
 
 def test_layer_norm_begins_with_scale_one_and_shift_zero(subject, draw, observe):
+    """scale  `nn.Parameter`, float (D,), ones at first
+    shift  `nn.Parameter`, float (D,), zeros at first
+    eps    0.00001 (1e-5), a Python float
+    """
     norm = subject.LayerNorm(7)
     observe("parameters", dict(norm.named_parameters()))
     observe("are they trained?", {name: value.requires_grad for name, value in norm.named_parameters()})
@@ -63,6 +68,7 @@ def test_layer_norm_begins_with_scale_one_and_shift_zero(subject, draw, observe)
 
 
 def test_layer_norm_works_on_the_last_axis(subject, draw, observe):
+    """Mean and variance should be those of the last axis, and the variance should be divided by D."""
     norm = subject.LayerNorm(8)
     draw.fill(norm)
     for shape in ((2, 5, 8), (3, 8), (2, 3, 5, 8)):
@@ -70,6 +76,7 @@ def test_layer_norm_works_on_the_last_axis(subject, draw, observe):
 
 
 def test_layer_norm_of_numbers_that_hardly_differ(subject, draw, observe):
+    """the shape of x: scale · (x − mean) / √(variance + eps) + shift"""
     norm = subject.LayerNorm(8)
     draw.fill(norm)
     for size in (1e-2, 1e-3, 1e-4):
@@ -77,15 +84,18 @@ def test_layer_norm_of_numbers_that_hardly_differ(subject, draw, observe):
 
 
 def test_gelu_lesson_example(subject, draw, observe):
+    """Example: GELU()(torch.tensor([-1.0, 0.0, 1.0])) is about [-0.1588, 0, 0.8412]."""
     observe("GELU of [-1, 0, 1]", subject.GELU()(torch.tensor([-1.0, 0.0, 1.0])))
 
 
 def test_gelu_from_minus_6_to_6(subject, draw, observe):
+    """the same shape: 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))"""
     observe("GELU of -6.00, -5.95, … 6.00", subject.GELU()(torch.linspace(-6, 6, 241)))
     observe("GELU of ±2.69", subject.GELU()(torch.tensor([[-2.69], [2.69]])))
 
 
 def test_gelu_of_any_shape(subject, draw, observe):
+    """Apply it to every number by itself."""
     gelu = subject.GELU()
     for shape in ((5,), (2, 7, 3), (2, 3, 4, 5)):
         observe(f"GELU of shape {shape}", gelu(draw.normal(*shape, scale=2.0)))
@@ -94,12 +104,16 @@ def test_gelu_of_any_shape(subject, draw, observe):
 
 
 def test_feed_forward_has_two_linear_layers(subject, draw, observe):
+    """an `nn.Sequential` of three: an `nn.Linear` from D to 4·D, your GELU, an `nn.Linear` from 4·D to D. Both
+    linear layers have a bias.
+    """
     for width in (6, 5):
         observe(f"parameters, emb_dim={width}", shapes(subject.FeedForward(config(emb_dim=width))))
     observe("parameters, if emb_dim is all there is", shapes(subject.FeedForward(SimpleNamespace(emb_dim=7))))
 
 
 def test_feed_forward_works_on_each_token(subject, draw, observe):
+    """There should be no dropout in it."""
     # A drop_rate, so that a dropout inside would show: a fresh module is in training mode.
     feed_forward = subject.FeedForward(config(emb_dim=6, drop_rate=0.5))
     draw.fill(feed_forward)
@@ -108,12 +122,18 @@ def test_feed_forward_works_on_each_token(subject, draw, observe):
 
 
 def test_block_has_these_parameters(subject, draw, observe):
+    """exercise 7's MultiHeadAttention, from D to D, with cfg's context_length, n_heads and qkv_bias, and drop_rate
+    as its dropout
+    """
     for bias in (False, True):
         block = subject.TransformerBlock(config(qkv_bias=bias))
         observe(f"parameters, qkv_bias={bias}", shapes(block))
 
 
 def test_block(subject, draw, observe):
+    """in two steps: x plus what norm1, att and drop_shortcut make of x; then that sum plus what norm2, ff and
+    drop_shortcut make of it
+    """
     for bias in (False, True):
         block = subject.TransformerBlock(config(qkv_bias=bias))
         draw.fill(block, SCALE)
@@ -122,6 +142,9 @@ def test_block(subject, draw, observe):
 
 
 def test_block_with_other_heads(subject, draw, observe):
+    """in two steps: x plus what norm1, att and drop_shortcut make of x; then that sum plus what norm2, ff and
+    drop_shortcut make of it
+    """
     for heads in (1, 2, 6):
         block = subject.TransformerBlock(config(n_heads=heads))
         draw.fill(block, SCALE)
@@ -129,6 +152,7 @@ def test_block_with_other_heads(subject, draw, observe):
 
 
 def test_block_that_adds_nothing_hands_on_its_input(subject, draw, observe):
+    """Example: with all parameters of att and ff at 0 they add nothing, and the result is x."""
     block = subject.TransformerBlock(config())
     draw.fill(block, SCALE)
     silence(block.att.out_proj)
@@ -142,6 +166,9 @@ def test_block_that_adds_nothing_hands_on_its_input(subject, draw, observe):
 
 
 def test_a_change_in_the_block_reaches_later_tokens_only(subject, draw, observe):
+    """in two steps: x plus what norm1, att and drop_shortcut make of x; then that sum plus what norm2, ff and
+    drop_shortcut make of it
+    """
     block = subject.TransformerBlock(config())
     draw.fill(block, SCALE)
     x = draw.normal(2, 7, 12)
@@ -153,12 +180,16 @@ def test_a_change_in_the_block_reaches_later_tokens_only(subject, draw, observe)
 
 
 def test_block_hands_on_the_drop_rate(subject, draw, observe):
+    """an `nn.Dropout` with probability drop_rate, for what is added to the stream"""
     block = subject.TransformerBlock(config(drop_rate=0.3))
     observe("dropout of the attention weights", block.att.dropout.p)
     observe("dropout before the shortcuts", block.drop_shortcut.p)
 
 
 def test_dropout_on_what_the_attention_adds(subject, draw, observe):
+    """in two steps: x plus what norm1, att and drop_shortcut make of x; then that sum plus what norm2, ff and
+    drop_shortcut make of it
+    """
     # The attention itself is in evaluation mode and the feed-forward adds 0: what drops is drop_shortcut.
     block = subject.TransformerBlock(config(emb_dim=48, context_length=32, drop_rate=0.5))
     draw.fill(block, SCALE / 2)
@@ -168,6 +199,9 @@ def test_dropout_on_what_the_attention_adds(subject, draw, observe):
 
 
 def test_dropout_on_what_the_feed_forward_adds(subject, draw, observe):
+    """in two steps: x plus what norm1, att and drop_shortcut make of x; then that sum plus what norm2, ff and
+    drop_shortcut make of it
+    """
     block = subject.TransformerBlock(config(emb_dim=48, context_length=32, drop_rate=0.5))
     draw.fill(block, SCALE / 2)
     silence(block.att.out_proj)
@@ -179,12 +213,14 @@ def test_dropout_on_what_the_feed_forward_adds(subject, draw, observe):
 
 
 def test_layer_norm_of_equal_numbers(subject, draw, observe):
+    """Equal numbers give `shift`."""
     norm = subject.LayerNorm(8)
     draw.fill(norm)
     observe("norm of three tokens of equal numbers", norm(torch.tensor([[2.5], [0.0], [-64.0]]).expand(3, 8)))
 
 
 def test_layer_norm_of_numbers_far_from_zero(subject, draw, observe):
+    """Numbers near 3000 should be normalized as exactly as those near 0: subtract the mean before you square."""
     # Whole numbers: sums and means of them are exact in float32, so right code differs by nothing here.
     norm = subject.LayerNorm(8)
     draw.fill(norm)
@@ -193,12 +229,14 @@ def test_layer_norm_of_numbers_far_from_zero(subject, draw, observe):
 
 
 def test_layer_norm_keeps_double_precision(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     norm = subject.LayerNorm(6).double()
     draw.fill(norm)
     observe("norm of a float64 tensor", norm(draw.normal(2, 5, 6).double()), tolerance=1e-9)
 
 
 def test_gradients_pass_through_layer_norm(subject, draw, observe):
+    """Gradients must reach every float input."""
     norm = subject.LayerNorm(8)
     draw.fill(norm)
     x = draw.normal(2, 5, 8, scale=2.0).requires_grad_(True)
@@ -208,15 +246,20 @@ def test_gradients_pass_through_layer_norm(subject, draw, observe):
 
 
 def test_gelu_has_the_exact_constants(subject, draw, observe):
+    """GPT-2 was trained with an approximation by tanh, so its weights need exactly this one: GELU(x) = 0.5 · x · (1
+    + tanh(√(2/π) · (x + 0.044715 · x³)))
+    """
     x = torch.linspace(-4, 4, 81, dtype=torch.float64)
     observe("GELU of a float64 tensor", subject.GELU()(x), tolerance=1e-6)
 
 
 def test_gelu_far_from_zero(subject, draw, observe):
+    """Far from 0, at ±50 for instance, the result and its gradient should be finite."""
     observe("GELU of ±12 and ±50", subject.GELU()(torch.tensor([-50.0, -12.0, 12.0, 50.0])))
 
 
 def test_gradient_passes_through_gelu(subject, draw, observe):
+    """Far from 0, at ±50 for instance, the result and its gradient should be finite."""
     x = torch.linspace(-4, 4, 81, requires_grad=True)
     subject.GELU()(x).sum().backward()
     observe("slope of GELU from -4 to 4", x.grad)
@@ -226,6 +269,7 @@ def test_gradient_passes_through_gelu(subject, draw, observe):
 
 
 def test_gradients_pass_through_feed_forward(subject, draw, observe):
+    """Gradients must reach every float input."""
     feed_forward = subject.FeedForward(config(emb_dim=6))
     draw.fill(feed_forward)
     x = draw.normal(2, 5, 6).requires_grad_(True)
@@ -235,6 +279,7 @@ def test_gradients_pass_through_feed_forward(subject, draw, observe):
 
 
 def test_gradients_reach_all_of_the_block(subject, draw, observe):
+    """Gradients must reach every float input."""
     block = subject.TransformerBlock(config(qkv_bias=True))
     draw.fill(block, SCALE)
     x = draw.normal(2, 7, 12).requires_grad_(True)
@@ -244,12 +289,14 @@ def test_gradients_reach_all_of_the_block(subject, draw, observe):
 
 
 def test_block_keeps_double_precision(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     block = subject.TransformerBlock(config()).double()
     draw.fill(block, SCALE)
     observe("result for a float64 tensor", block(draw.normal(2, 7, 12).double()), tolerance=1e-6)
 
 
 def test_block_refuses_too_many_tokens(subject, draw, observe):
+    """ValueError: T is larger than context_length. MultiHeadAttention raises it; let it pass."""
     block = subject.TransformerBlock(config(context_length=5))
     draw.fill(block, SCALE)
     observe("5 tokens", block(draw.normal(2, 5, 12)), tolerance=1e-4)
@@ -257,6 +304,7 @@ def test_block_refuses_too_many_tokens(subject, draw, observe):
 
 
 def test_block_drops_nothing_in_evaluation_mode(subject, draw, observe):
+    """Dropout acts in training mode only, on each number by itself."""
     block = subject.TransformerBlock(config(drop_rate=0.5)).eval()
     draw.fill(block, SCALE)
     x = draw.normal(2, 7, 12)
@@ -265,6 +313,7 @@ def test_block_drops_nothing_in_evaluation_mode(subject, draw, observe):
 
 
 def test_each_number_is_dropped_on_its_own(subject, draw, observe):
+    """Dropout acts in training mode only, on each number by itself."""
     # The attention adds 1 to every number and the feed-forward 10, so the sum says what was dropped.
     rate = 0.3
     block = subject.TransformerBlock(config(emb_dim=48, context_length=32, drop_rate=rate))

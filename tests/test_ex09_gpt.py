@@ -41,10 +41,15 @@ def named(model):
 
 
 def test_config_has_the_sizes_of_gpt2_small(subject, draw, observe):
+    """The defaults are GPT-2 small's, except that GPT-2 itself has qkv_bias=True."""
     observe("defaults", dataclasses.asdict(subject.GPTConfig()))
 
 
 def test_config_keeps_good_sizes(subject, draw, observe):
+    """It should raise a ValueError if one of the five sizes is below 1, if emb_dim cannot be divided by n_heads
+    without a remainder, or if drop_rate is below 0, or 1 or above. The message should name the fields concerned
+    and their values.
+    """
     sizes = {"vocab_size": 1, "context_length": 1, "emb_dim": 1, "n_heads": 1, "n_layers": 1, "drop_rate": 0.0}
     observe("the smallest sizes", dataclasses.asdict(subject.GPTConfig(**sizes, qkv_bias=True)))
     observe("the largest GPT-2", dataclasses.asdict(subject.GPTConfig(50257, 1024, 1600, 25, 48, 0.99, True)))
@@ -52,12 +57,20 @@ def test_config_keeps_good_sizes(subject, draw, observe):
 
 
 def test_config_refuses_sizes_below_1(subject, draw, observe):
+    """It should raise a ValueError if one of the five sizes is below 1, if emb_dim cannot be divided by n_heads
+    without a remainder, or if drop_rate is below 0, or 1 or above. The message should name the fields concerned
+    and their values.
+    """
     for name in ("vocab_size", "context_length", "emb_dim", "n_heads", "n_layers"):
         for value in (0, -3):
             observe.outcome(f"{name}={value}", subject.GPTConfig, **{name: value}, mentions=(name, str(value)))
 
 
 def test_config_refuses_a_width_that_does_not_divide(subject, draw, observe):
+    """It should raise a ValueError if one of the five sizes is below 1, if emb_dim cannot be divided by n_heads
+    without a remainder, or if drop_rate is below 0, or 1 or above. The message should name the fields concerned
+    and their values.
+    """
     for width, heads in ((10, 4), (6, 12), (769, 12)):
         mentions = ("emb_dim", str(width), "n_heads", str(heads))
         what = f"emb_dim={width}, n_heads={heads}"
@@ -65,6 +78,10 @@ def test_config_refuses_a_width_that_does_not_divide(subject, draw, observe):
 
 
 def test_config_refuses_drop_rates_out_of_range(subject, draw, observe):
+    """It should raise a ValueError if one of the five sizes is below 1, if emb_dim cannot be divided by n_heads
+    without a remainder, or if drop_rate is below 0, or 1 or above. The message should name the fields concerned
+    and their values.
+    """
     for rate in (1.5, -0.01):
         mentions = ("drop_rate", str(rate))
         observe.outcome(f"drop_rate={rate}", subject.GPTConfig, drop_rate=rate, mentions=mentions)
@@ -72,6 +89,7 @@ def test_config_refuses_drop_rates_out_of_range(subject, draw, observe):
 
 
 def test_model_has_these_parameters(subject, draw, observe):
+    """A GPT: embedding, blocks, final norm, head, and no other parameters."""
     for changes in ({}, {"qkv_bias": True, "n_layers": 1}, {"vocab_size": 5, "n_layers": 3}):
         for tie in (True, False):
             model = subject.GPTModel(config(subject, **changes), tie_weights=tie)
@@ -82,6 +100,7 @@ def test_model_has_these_parameters(subject, draw, observe):
 
 
 def test_model_keeps_its_config(subject, draw, observe):
+    """cfg the config that was given"""
     cfg = config(subject, qkv_bias=True, drop_rate=0.25)
     model, other = subject.GPTModel(cfg), subject.GPTModel(config(subject, n_layers=1))
     observe("cfg, when another model was made after this one", dataclasses.asdict(model.cfg))
@@ -89,6 +108,7 @@ def test_model_keeps_its_config(subject, draw, observe):
 
 
 def test_logits(subject, draw, observe):
+    """From ids to logits: embedding, all blocks in order, final norm, head."""
     for tie in (True, False):
         model = subject.GPTModel(config(subject), tie)
         fill(draw, model)
@@ -98,6 +118,9 @@ def test_logits(subject, draw, observe):
 
 
 def test_weights_are_tied_unless_told_otherwise(subject, draw, observe):
+    """GPT-2 uses one table for both. *One* tensor: whatever changes it in one place has changed it in the other,
+    and its gradient is the sum of both uses.
+    """
     model = subject.GPTModel(config(subject))
     fill(draw, model)
     observe("logits", model(draw.integers(2, 7, high=23)), tolerance=1e-4)
@@ -105,6 +128,7 @@ def test_weights_are_tied_unless_told_otherwise(subject, draw, observe):
 
 
 def test_logits_of_other_sizes(subject, draw, observe):
+    """an `nn.Sequential` (or `nn.ModuleList`) of n_layers TransformerBlocks, each with its own weights"""
     for changes in ({"n_layers": 1}, {"n_layers": 4}, {"n_heads": 1}, {"n_heads": 6}, {"qkv_bias": True}):
         model = subject.GPTModel(config(subject, **changes))
         fill(draw, model)
@@ -112,6 +136,7 @@ def test_logits_of_other_sizes(subject, draw, observe):
 
 
 def test_logits_of_one_token_repeated(subject, draw, observe):
+    """From ids to logits: embedding, all blocks in order, final norm, head."""
     model = subject.GPTModel(config(subject))
     fill(draw, model)
     ids = draw.integers(2, 1, high=23).expand(2, 7)
@@ -119,6 +144,7 @@ def test_logits_of_one_token_repeated(subject, draw, observe):
 
 
 def test_a_changed_id_reaches_later_logits_only(subject, draw, observe):
+    """float (B, T, V): for each position the logits of the token that comes after it. No softmax."""
     model = subject.GPTModel(config(subject))
     fill(draw, model)
     ids = draw.integers(2, 7, high=23)
@@ -130,6 +156,7 @@ def test_a_changed_id_reaches_later_logits_only(subject, draw, observe):
 
 
 def test_each_part_of_the_model_drops_in_training_mode(subject, draw, observe):
+    """Whether anything is dropped is for the modules and their mode to decide. Leave the mode as it is."""
     model = subject.GPTModel(config(subject, emb_dim=48, drop_rate=0.5))
     fill(draw, model)
     ids = draw.integers(2, 7, high=23)
@@ -141,18 +168,21 @@ def test_each_part_of_the_model_drops_in_training_mode(subject, draw, observe):
 
 
 def test_model_hands_on_the_drop_rate(subject, draw, observe):
+    """exercise 5's GPTEmbedding, with drop_rate as its dropout"""
     model = subject.GPTModel(config(subject, drop_rate=0.3))
     observe("dropout of the embedding", model.embedding.drop_emb.p)
     observe("dropout of the blocks", [(block.att.dropout.p, block.drop_shortcut.p) for block in model.trf_blocks])
 
 
 def test_tied_weights_are_one_tensor(subject, draw, observe):
+    """If the weights are tied, `out_head.weight` is the same Parameter as `embedding.tok_emb.weight`."""
     for tie in (True, False):
         model = subject.GPTModel(config(subject), tie_weights=tie)
         observe_tie(draw, observe, model, f"tie_weights={tie}")
 
 
 def test_tied_weights_stay_tied_when_loaded(subject, draw, observe):
+    """If the weights are tied, `out_head.weight` is the same Parameter as `embedding.tok_emb.weight`."""
     model, other = subject.GPTModel(config(subject)), subject.GPTModel(config(subject))
     fill(draw, other)
     ids = draw.integers(2, 7, high=23)
@@ -162,6 +192,7 @@ def test_tied_weights_stay_tied_when_loaded(subject, draw, observe):
 
 
 def test_tied_weights_learn_together(subject, draw, observe):
+    """If the weights are tied, `out_head.weight` is the same Parameter as `embedding.tok_emb.weight`."""
     model = subject.GPTModel(config(subject))
     fill(draw, model)
     (model(draw.integers(2, 7, high=23)) * draw.normal(2, 7, 23)).sum().backward()
@@ -184,6 +215,7 @@ def observe_tie(draw, observe, model, when):
 
 
 def test_init_gives_the_right_spread(subject, draw, observe):
+    """Set every parameter to what GPT-2 begins with, whatever it held before. Returns nothing."""
     init_weights = subject.init_weights
     model = subject.GPTModel(large_config(subject), tie_weights=False)
     subject.GPTModel(config(subject, n_layers=1))  # another model, of which init_weights should know nothing
@@ -193,11 +225,23 @@ def test_init_gives_the_right_spread(subject, draw, observe):
             value.fill_(7.0 if value.dim() == 1 else torch.nan)  # as after a training that went wrong
     init_weights(model)
     observe_spread(observe, held)
-    observe("biases, scales and shifts", {n: v for n, v in held.items() if v.dim() == 1})
     observe("do they require a gradient?", {name: value.requires_grad for name, value in named(model).items()})
 
 
+def test_init_sets_biases_scales_and_shifts(subject, draw, observe):
+    """Biases and shifts become 0, the scales of the norms 1."""
+    init_weights = subject.init_weights
+    model = subject.GPTModel(config(subject, qkv_bias=True))
+    held = {name: value for name, value in model.named_parameters() if value.dim() == 1}
+    with torch.no_grad():
+        for value in held.values():
+            value.fill_(7.0)
+    init_weights(model)
+    observe("biases, scales and shifts", held)
+
+
 def test_new_model_has_the_right_spread(subject, draw, observe):
+    """Make the parts, tie the weights if asked to, and let `init_weights` fill them."""
     for tie, layers in ((True, 3), (False, 5)):
         held = named(subject.GPTModel(large_config(subject, layers), tie_weights=tie))
         observe_spread(observe, held)
@@ -207,6 +251,10 @@ def test_new_model_has_the_right_spread(subject, draw, observe):
 
 
 def test_init_draws_a_normal_distribution(subject, draw, observe):
+    """All weights, of tables and linear layers, should be drawn from a normal distribution with mean 0 and standard
+    deviation 0.02; those of `att.out_proj` and `ff.layers[2]` in every block with 0.02/√(2·L). Biases and shifts
+    become 0, the scales of the norms 1.
+    """
     init_weights = subject.init_weights
     model = subject.GPTModel(large_config(subject), tie_weights=False)
     init_weights(model)
@@ -218,6 +266,10 @@ def test_init_draws_a_normal_distribution(subject, draw, observe):
 
 
 def test_init_draws_each_weight_by_itself(subject, draw, observe):
+    """All weights, of tables and linear layers, should be drawn from a normal distribution with mean 0 and standard
+    deviation 0.02; those of `att.out_proj` and `ff.layers[2]` in every block with 0.02/√(2·L). Biases and shifts
+    become 0, the scales of the norms 1.
+    """
     init_weights = subject.init_weights
     model, other = (subject.GPTModel(large_config(subject), tie_weights=False) for _ in range(2))
     new = [named(each)["trf_blocks.0.att.W_query.weight"].detach().clone() for each in (model, other)]
@@ -273,6 +325,7 @@ def groups(parameters):
 
 
 def test_count_of_small_modules(subject, draw, observe):
+    """A parameter that is used in two places, as when weights are tied, counts once."""
     observe("a linear layer", subject.count_parameters(nn.Linear(5, 3)))
     observe("a module without parameters", subject.count_parameters(nn.ReLU()))
     layer = nn.Linear(4, 4)
@@ -283,6 +336,7 @@ def test_count_of_small_modules(subject, draw, observe):
 
 
 def test_count_of_small_models(subject, draw, observe):
+    """How many numbers a model's parameters hold."""
     count_parameters = subject.count_parameters
     for changes in ({}, {"n_layers": 5}, {"qkv_bias": True}, {"context_length": 31}, {"vocab_size": 47}):
         for tie in (True, False):
@@ -294,12 +348,16 @@ def test_count_of_small_models(subject, draw, observe):
 
 
 def test_config_is_frozen(subject, draw, observe):
+    """It is frozen: a finished config cannot be changed."""
     cfg = subject.GPTConfig()
     observe.outcome("changing a field", setattr, cfg, "emb_dim", 1536)
     observe("emb_dim afterwards", cfg.emb_dim)
 
 
 def test_count_of_gpt2_small(subject, draw, observe):
+    """It should work on torch's meta device too, where tensors have a shape but no numbers. It does unless you ask
+    a tensor for its values.
+    """
     count_parameters = subject.count_parameters
     # Nor are twelve masks of 1024 × 1024 needed to count: the long position table is put in afterwards.
     for tie in (True, False):
@@ -322,6 +380,7 @@ class WithoutNumbers(TorchFunctionMode):
 
 
 def test_model_refuses_too_many_tokens(subject, draw, observe):
+    """ValueError: T is larger than context_length. GPTEmbedding raises it; let it pass through."""
     model = subject.GPTModel(config(subject, context_length=5))
     fill(draw, model)
     observe("5 tokens", model(draw.integers(2, 5, high=23)), tolerance=1e-4)
@@ -329,6 +388,7 @@ def test_model_refuses_too_many_tokens(subject, draw, observe):
 
 
 def test_model_drops_nothing_in_evaluation_mode(subject, draw, observe):
+    """Whether anything is dropped is for the modules and their mode to decide. Leave the mode as it is."""
     model = subject.GPTModel(config(subject, drop_rate=0.5)).eval()
     fill(draw, model)
     ids = draw.integers(2, 7, high=23)
@@ -337,6 +397,7 @@ def test_model_drops_nothing_in_evaluation_mode(subject, draw, observe):
 
 
 def test_model_drops_in_training_mode(subject, draw, observe):
+    """Whether anything is dropped is for the modules and their mode to decide. Leave the mode as it is."""
     model = subject.GPTModel(config(subject, drop_rate=0.5)).train()
     fill(draw, model)
     ids = draw.integers(2, 7, high=23)
@@ -348,6 +409,7 @@ def test_model_drops_in_training_mode(subject, draw, observe):
 
 
 def test_gradients_reach_all_of_the_model(subject, draw, observe):
+    """Gradients must reach every float input."""
     for tie in (True, False):
         model = subject.GPTModel(config(subject, qkv_bias=True), tie_weights=tie)
         fill(draw, model)
@@ -357,12 +419,14 @@ def test_gradients_reach_all_of_the_model(subject, draw, observe):
 
 
 def test_model_in_double_precision(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     model = subject.GPTModel(config(subject)).double()
     fill(draw, model)
     observe("logits", model(draw.integers(2, 7, high=23)), tolerance=1e-6)
 
 
 def test_init_follows_torchs_generator(subject, draw, observe):
+    """The numbers should come from torch's global generator, as `nn.init` takes them."""
     init_weights = subject.init_weights
     model = subject.GPTModel(config(subject))
     seed, drawn = draw.whole(0, 2**31), []
@@ -375,6 +439,9 @@ def test_init_follows_torchs_generator(subject, draw, observe):
 
 
 def test_init_works_in_place(subject, draw, observe):
+    """It works in place: the parameters stay the same objects, so what was tied stays tied, and each still requires
+    a gradient.
+    """
     init_weights = subject.init_weights
     model = subject.GPTModel(config(subject, qkv_bias=True))
     held = named(model)
@@ -389,6 +456,9 @@ def test_init_works_in_place(subject, draw, observe):
 
 
 def test_frozen_parameters_count_and_buffers_do_not(subject, draw, observe):
+    """A frozen parameter (requires_grad=False) counts as well.
+    Buffers, such as the mask of an attention, do not.
+    """
     frozen = nn.Linear(5, 3)
     frozen.weight.requires_grad_(False)
     observe("a linear layer, its weight frozen", subject.count_parameters(frozen))

@@ -110,6 +110,9 @@ def batches_of_all_kinds(draw):
 
 
 def test_lesson_example_of_one_batch(subject, draw, observe):
+    """Example: the probabilities of the lesson give 1.386. If the last target is −100 instead, it is (0.693 +
+    1.386) / 2 = 1.040.
+    """
     # Every row: the right answer, and two others that share the rest.
     logits = torch.tensor([[1 / 2, 1 / 4, 1 / 4], [3 / 8, 1 / 4, 3 / 8], [7 / 16, 7 / 16, 1 / 8]]).log()[None]
     ids = torch.tensor([[0, 1, 2]])
@@ -119,6 +122,7 @@ def test_lesson_example_of_one_batch(subject, draw, observe):
 
 
 def test_loss_of_a_batch_is_the_mean_over_its_positions(subject, draw, observe):
+    """float (), of the logits' dtype: the mean of −ln p over all positions whose target is not −100"""
     model = Model(draw)
     for rows, tokens in ((2, 7), (5, 3), (1, 4), (3, 1)):
         inputs, targets = batch(draw, rows, tokens)
@@ -127,6 +131,7 @@ def test_loss_of_a_batch_is_the_mean_over_its_positions(subject, draw, observe):
 
 
 def test_targets_of_minus_100_do_not_count(subject, draw, observe):
+    """float (), of the logits' dtype: the mean of −ln p over all positions whose target is not −100"""
     model = Model(draw)
     # One sequence has lost most of its targets, so its mean is not worth as much as the other's.
     inputs, targets = batch(draw, 2, 7, ignored=[(0, 0), (1, 1), (1, 2), (1, 3), (1, 4), (1, 6)])
@@ -137,6 +142,7 @@ def test_targets_of_minus_100_do_not_count(subject, draw, observe):
 
 
 def test_every_token_can_be_a_target(subject, draw, observe):
+    """int64 (B, T): the id that comes next at each position, or −100"""
     model = Model(draw)
     for token in (0, 1, VOCABULARY - 1):
         inputs, _ = batch(draw, 2, 5)
@@ -146,6 +152,7 @@ def test_every_token_can_be_a_target(subject, draw, observe):
 
 
 def test_gradients_of_the_loss_reach_the_model(subject, draw, observe):
+    """The loss of one batch, ready for `backward`."""
     model = Model(draw)
     with torch.enable_grad():  # even if a loader before has switched graphs off for good
         subject.calc_loss_batch(*batch(draw, 3, 5), model, "cpu").backward()
@@ -153,17 +160,20 @@ def test_gradients_of_the_loss_reach_the_model(subject, draw, observe):
 
 
 def test_loss_keeps_double_precision(subject, draw, observe):
+    """float (), of the logits' dtype: the mean of −ln p over all positions whose target is not −100"""
     inputs, targets = batch(draw, 2, 5)
     loss = subject.calc_loss_batch(inputs, targets, Fixed(draw.normal(2, 5, VOCABULARY).double()), "cpu")
     observe("loss of float64 logits", loss, tolerance=1e-10)
 
 
 def test_both_batches_are_moved_to_the_device(subject, draw, observe):
+    """where the model is, for instance "cpu"; both batches should be moved there"""
     pair = from_elsewhere(batch(draw, 2, 7, ignored=[(0, 3)]))
     observe("loss", subject.calc_loss_batch(*pair, OnDevice(draw), DEVICE))
 
 
 def test_lesson_example_of_a_loader(subject, draw, observe):
+    """Example: the two batches of the lesson give 2.5. With num_batches=1 they give 2.0."""
     rest = math.log(math.expm1(2.0)), math.log(math.expm1(4.0))  # logit of the other answer, for a loss of 2, 4
     logits = torch.tensor([[0.0, rest[0]], [0.0, rest[1]]])
     model = nn.Embedding.from_pretrained(logits)
@@ -174,6 +184,7 @@ def test_lesson_example_of_a_loader(subject, draw, observe):
 
 
 def test_loss_of_a_loader_is_the_mean_over_tokens(subject, draw, observe):
+    """a Python float: the mean of −ln p over all *tokens* of these batches that count"""
     model = Model(draw)
     loader = [batch(draw, 4, 7), batch(draw, 4, 7), batch(draw, 1, 7)]
     observe("loss, the last batch is short", subject.calc_loss_loader(loader, model, "cpu"))
@@ -185,6 +196,7 @@ def test_loss_of_a_loader_is_the_mean_over_tokens(subject, draw, observe):
 
 
 def test_only_the_first_batches_are_looked_at(subject, draw, observe):
+    """how many batches to look at, from the first on; None: all"""
     model = Model(draw)
     loader = [batch(draw, rows, 5) for rows in (3, 2, 4, 1)]
     for number in (1, 2, 3, 4, None):
@@ -194,6 +206,7 @@ def test_only_the_first_batches_are_looked_at(subject, draw, observe):
 
 
 def test_a_dataloader_is_a_loader(subject, draw, observe):
+    """any iterable of pairs (input_batch, target_batch), which may differ in B and T"""
     model = Model(draw)
     loader = DataLoader(TensorDataset(*batch(draw, 7, 5)), batch_size=3)
     observe("loss", subject.calc_loss_loader(loader, model, "cpu"))
@@ -201,6 +214,7 @@ def test_a_dataloader_is_a_loader(subject, draw, observe):
 
 
 def test_loss_of_a_loader_needs_no_graph(subject, draw, observe):
+    """No graph should be recorded, as within `torch.no_grad()`."""
     model = Model(draw)
     with torch.enable_grad():
         subject.calc_loss_loader([batch(draw, 2, 5), batch(draw, 1, 5)], model, "cpu")
@@ -212,22 +226,26 @@ def test_loss_of_a_loader_needs_no_graph(subject, draw, observe):
 
 
 def test_all_batches_of_a_loader_are_moved_to_the_device(subject, draw, observe):
+    """where the model is, for instance "cpu"; both batches should be moved there"""
     loader = [from_elsewhere(pair) for pair in batches_of_all_kinds(draw)]
     observe("loss", subject.calc_loss_loader(loader, OnDevice(draw), torch.device(DEVICE)))
 
 
 def test_perplexity_is_e_to_the_loss(subject, draw, observe):
+    """e^loss, a Python float"""
     for loss in (0.0, 1.386, math.log(50257), 1.0, draw.number(0.1, 1.0), draw.number(2.0, 12.0)):
         observe(f"perplexity({loss:.6g})", subject.perplexity(loss))
 
 
 def test_evaluation_gives_both_losses(subject, draw, observe):
+    """the tuple (train_loss, val_loss), both as calc_loss_loader gives them"""
     model = Model(draw)
     train, validation = batches_of_all_kinds(draw), [batch(draw, 2, 7), batch(draw, 1, 7)]
     observe("(train loss, val loss)", subject.evaluate_model(model, train, validation, "cpu"))
 
 
 def test_evaluation_looks_at_the_first_batches(subject, draw, observe):
+    """how many of each to look at, from the first on; None: all"""
     model = Model(draw)
     train = [batch(draw, rows, 5) for rows in (3, 2, 4, 1)]
     validation = [batch(draw, rows, 7) for rows in (2, 1, 3)]
@@ -237,12 +255,18 @@ def test_evaluation_looks_at_the_first_batches(subject, draw, observe):
 
 
 def test_evaluation_drops_nothing(subject, draw, observe):
+    """Both should be measured in evaluation mode. Afterwards each submodule of the model should have its former
+    mode.
+    """
     train, validation = [batch(draw, 3, 5)], [batch(draw, 2, 7)]
     model = Model(draw, dropout=0.5).train()
     observe("dropout 0.5, the model was training", subject.evaluate_model(model, train, validation, "cpu"))
 
 
 def test_evaluation_puts_the_mode_back(subject, draw, observe):
+    """Both should be measured in evaluation mode. Afterwards each submodule of the model should have its former
+    mode.
+    """
     train, validation = [batch(draw, 3, 5), batch(draw, 1, 5)], [batch(draw, 2, 7)]
     for training in (True, False):
         model = Model(draw, dropout=0.5).train(training)
@@ -252,6 +276,7 @@ def test_evaluation_puts_the_mode_back(subject, draw, observe):
 
 
 def test_evaluation_needs_no_graph(subject, draw, observe):
+    """And nobody calls `backward`: without a graph, it takes less memory and time."""
     model = Model(draw)
     with torch.enable_grad():
         subject.evaluate_model(model, [batch(draw, 2, 5)], [batch(draw, 1, 7)], "cpu")
@@ -263,6 +288,7 @@ def test_evaluation_needs_no_graph(subject, draw, observe):
 
 
 def test_evaluation_moves_all_batches_to_the_device(subject, draw, observe):
+    """where the model is, for instance "cpu"; both batches should be moved there"""
     train, validation = ([from_elsewhere(batch(draw, rows, 5))] for rows in (2, 3))
     observe("(train loss, val loss)", subject.evaluate_model(OnDevice(draw), train, validation, DEVICE))
 
@@ -271,11 +297,13 @@ def test_evaluation_moves_all_batches_to_the_device(subject, draw, observe):
 
 
 def test_loss_of_a_batch_is_nan_when_no_target_counts(subject, draw, observe):
+    """nan if every target is −100."""
     inputs, _ = batch(draw, 2, 3)
     observe("loss", subject.calc_loss_batch(inputs, torch.full((2, 3), -100), Model(draw), "cpu"))
 
 
 def test_loss_stays_finite_at_large_logits(subject, draw, observe):
+    """Logits of ±2000 give a finite loss."""
     logits = torch.tensor([[[2000.0, -2000.0, 0.0], [-2000.0, 1999.0, 2000.0]]])
     for targets in ([0, 2], [1, 1]):
         loss = subject.calc_loss_batch(torch.zeros(1, 2).long(), torch.tensor([targets]), Fixed(logits), "cpu")
@@ -283,6 +311,7 @@ def test_loss_stays_finite_at_large_logits(subject, draw, observe):
 
 
 def test_loss_of_a_batch_leaves_the_mode_alone(subject, draw, observe):
+    """The mode of the model should stay as it is."""
     for training in (True, False):
         model = Model(draw).train(training)
         subject.calc_loss_batch(*batch(draw, 2, 5), model, "cpu")
@@ -291,6 +320,7 @@ def test_loss_of_a_batch_leaves_the_mode_alone(subject, draw, observe):
 
 
 def test_the_batches_stay_as_they_are(subject, draw, observe):
+    """A call must not change its inputs."""
     inputs, targets = batch(draw, 2, 7, ignored=[(0, 0), (1, 1), (1, 6)])
     before = inputs.clone(), targets.clone()
     observe("loss", subject.calc_loss_batch(inputs, targets, Model(draw), "cpu"))
@@ -299,6 +329,7 @@ def test_the_batches_stay_as_they_are(subject, draw, observe):
 
 
 def test_a_generator_is_a_loader(subject, draw, observe):
+    """A generator has no length and can be iterated over only once."""
     model = Model(draw)
     batches = batches_of_all_kinds(draw)
     for number in (None, 0, 2, 9):
@@ -307,6 +338,7 @@ def test_a_generator_is_a_loader(subject, draw, observe):
 
 
 def test_all_batches_where_there_are_fewer(subject, draw, observe):
+    """If there are fewer batches than num_batches, take all."""
     model = Model(draw)
     loader = [batch(draw, rows, 5) for rows in (3, 2, 4, 1)]
     for number in (5, 9):
@@ -314,6 +346,7 @@ def test_all_batches_where_there_are_fewer(subject, draw, observe):
 
 
 def test_a_batch_without_targets_changes_nothing(subject, draw, observe):
+    """A batch in which no token counts changes nothing; nan if none counts in any, or there is no batch."""
     model = Model(draw)
     loader = batches_of_all_kinds(draw)
     observe("loss of all batches", subject.calc_loss_loader(loader, model, "cpu"))
@@ -321,6 +354,7 @@ def test_a_batch_without_targets_changes_nothing(subject, draw, observe):
 
 
 def test_a_batch_without_targets_is_one_of_the_first(subject, draw, observe):
+    """how many batches to look at, from the first on; None: all"""
     model = Model(draw)
     loader = batches_of_all_kinds(draw)
     for number in (2, 3, 4):
@@ -329,6 +363,7 @@ def test_a_batch_without_targets_is_one_of_the_first(subject, draw, observe):
 
 
 def test_loss_of_nothing_is_nan(subject, draw, observe):
+    """A batch in which no token counts changes nothing; nan if none counts in any, or there is no batch."""
     model = Model(draw)
     nothing = [(torch.zeros(2, 3).long(), torch.full((2, 3), -100))]
     observe("no batch", subject.calc_loss_loader([], model, "cpu"))
@@ -338,12 +373,14 @@ def test_loss_of_nothing_is_nan(subject, draw, observe):
 
 
 def test_a_loss_of_0_is_not_nothing(subject, draw, observe):
+    """A batch in which no token counts changes nothing; nan if none counts in any, or there is no batch."""
     perfect = Fixed(torch.tensor([[[2000.0, -2000.0, 0.0], [-2000.0, 0.0, 2000.0]]]))
     loader = [(torch.zeros(1, 2).long(), torch.tensor([[0, 2]]))] * 2
     observe("loss of a perfect model", subject.calc_loss_loader(loader, perfect, "cpu"))
 
 
 def test_loss_of_a_loader_leaves_the_mode_alone(subject, draw, observe):
+    """The mode of the model should stay as it is."""
     for training in (True, False):
         model = Model(draw).train(training)
         subject.calc_loss_loader([batch(draw, 2, 5), batch(draw, 1, 5)], model, "cpu")
@@ -352,6 +389,7 @@ def test_loss_of_a_loader_leaves_the_mode_alone(subject, draw, observe):
 
 
 def test_a_loader_leaves_gradients_alone(subject, draw, observe):
+    """No graph should be recorded, as within `torch.no_grad()`."""
     model = Model(draw)
     for parameter in model.parameters():
         parameter.grad = draw.normal(*parameter.shape)
@@ -361,21 +399,27 @@ def test_a_loader_leaves_gradients_alone(subject, draw, observe):
 
 
 def test_perplexity_of_a_large_loss(subject, draw, observe):
+    """inf where e^loss is too large for a Python float, from a loss of about 709.8 on: there `math.exp` raises an
+    OverflowError.
+    """
     for loss in (25.0, 100.0, 709.0, 709.7, 710.0, 1000.0, math.inf):
         observe(f"perplexity({loss})", subject.perplexity(loss))
 
 
 def test_perplexity_of_nan_is_nan(subject, draw, observe):
+    """nan for nan."""
     observe("perplexity(nan)", subject.perplexity(math.nan))
 
 
 def test_evaluation_of_generators(subject, draw, observe):
+    """any iterable of pairs (input_batch, target_batch), which may differ in B and T"""
     train, validation = batches_of_all_kinds(draw), [batch(draw, 2, 7), batch(draw, 1, 7)]
     found = subject.evaluate_model(Model(draw), iter(train), iter(validation), torch.device("cpu"))
     observe("(train loss, val loss)", found)
 
 
 def test_evaluation_of_empty_loaders(subject, draw, observe):
+    """the tuple (train_loss, val_loss), both as calc_loss_loader gives them"""
     model = Model(draw)
     some = [batch(draw, 2, 5)]
     observe("no training data", subject.evaluate_model(model, [], some, "cpu"))
@@ -384,6 +428,8 @@ def test_evaluation_of_empty_loaders(subject, draw, observe):
 
 
 def test_evaluation_puts_the_mode_back_after_an_error(subject, draw, observe):
+    """An error on the way should be passed on, with the model back in its former mode."""
+
     def interrupted():
         yield batch(draw, 2, 5)
         raise ConnectionError("the data stopped coming")
@@ -397,6 +443,7 @@ def test_evaluation_puts_the_mode_back_after_an_error(subject, draw, observe):
 
 
 def test_evaluation_leaves_gradients_alone(subject, draw, observe):
+    """A call must not change its inputs."""
     model = Model(draw)
     for parameter in model.parameters():
         parameter.grad = draw.normal(*parameter.shape)

@@ -1,0 +1,54 @@
+# wrong: attention-result-dropped-twice
+# A second dropout on the context that the attention gives, as GPT-2's code has one inside the attention.
+import math
+import torch
+from torch import nn
+from .ex07_multihead import MultiHeadAttention
+
+
+class LayerNorm(nn.Module):
+    def __init__(self, emb_dim):
+        super().__init__()
+        self.eps = 1e-5
+        self.scale = nn.Parameter(torch.ones(emb_dim))
+        self.shift = nn.Parameter(torch.zeros(emb_dim))
+
+    def forward(self, x):
+        m = x.mean(-1, keepdim=True)
+        v = (x - m).pow(2).mean(-1, keepdim=True)
+        return torch.rsqrt(v + self.eps) * (x - m) * self.scale + self.shift
+
+
+class GELU(nn.Module):
+    def forward(self, x):
+        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(cfg.emb_dim, 4 * cfg.emb_dim),
+            GELU(),
+            nn.Linear(4 * cfg.emb_dim, cfg.emb_dim),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, cfg):
+        super().__init__()
+        self.norm1 = LayerNorm(cfg.emb_dim)
+        self.att = MultiHeadAttention(cfg.emb_dim, cfg.emb_dim, cfg.context_length, cfg.drop_rate, cfg.n_heads,
+                                      cfg.qkv_bias)
+        self.resid_dropout = nn.Dropout(cfg.drop_rate)
+        self.norm2 = LayerNorm(cfg.emb_dim)
+        self.ff = FeedForward(cfg)
+        self.drop_shortcut = nn.Dropout(cfg.drop_rate)
+
+    def forward(self, x):
+        context_vec = self.resid_dropout(self.att(self.norm1(x)))
+        x = x + self.drop_shortcut(context_vec)
+        return x + self.drop_shortcut(self.ff(self.norm2(x)))
