@@ -34,6 +34,12 @@ def ensure(arguments: list[str], module: str = "grader") -> None:
     install.ensure(arguments, module)
 
 
+def ensure_for(script: str) -> None:
+    """As `ensure`, for a script that was started by its path: there is nothing to install any more."""
+    if not os.environ.get(NO_BOOTSTRAP) and is_installed() and not in_our_venv():
+        _replace_by([str(PYTHON), script])
+
+
 def is_installed() -> bool:
     """Has `.venv` been filled with what is wanted now?"""
     try:
@@ -53,7 +59,11 @@ def in_our_venv() -> bool:
 
 def go_on(arguments: list[str], module: str) -> None:
     """Run the same command in `.venv`. Does not return."""
-    command = [str(PYTHON), "-m", module, *arguments]
+    _replace_by([str(PYTHON), "-m", module, *arguments])
+
+
+def _replace_by(command: list[str]) -> None:
+    """Go on as another process. Does not return."""
     sys.stdout.flush()
     if os.name == "nt":  # exec would give the prompt back before the command has ended
         import subprocess

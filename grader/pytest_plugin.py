@@ -25,6 +25,7 @@ from grader.course.exercise import Exercise
 from grader.errors import UsageError
 from grader.grading.bench import Bench, job_for
 from grader.grading.grading import Explained, Grading
+from grader.judge.details import details
 from grader.judge.diagnosis import EXPLICABLE
 from grader.judge.results import CheckResult, Status
 from grader.judge.verdict import Submitted, compare_runs, result
@@ -99,7 +100,10 @@ class Learner:
         alone = replace(self.bench.exercise, checks=checks)
         (finding,) = compare_runs(alone, self.submitted, self.bench.reference(), actual)
         mistakes = self.explained.get(run.check, ()) if finding.status in EXPLICABLE else ()
-        return result(finding, self.submitted, mistakes)
+        said = result(finding, self.submitted, mistakes)
+        if mistakes:
+            return said
+        return replace(said, details=details(finding, self.bench.exercise, self.submitted, (finding,)))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +119,7 @@ def _learner(request: pytest.FixtureRequest) -> Learner:
         place = f"{problem.path}:{problem.line or 1}"
         pytest.fail(f"{Status.UNREADABLE}: {problem}\n{place}", pytrace=False)
     bench = Bench(exercise, request.config.getoption("--seed"), InThisProcess())
-    return Learner(bench, submission, Submitted(submission.source.path, outline))
+    return Learner(bench, submission, Submitted(submission.source.path, outline, submission.source.text))
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +185,8 @@ def _message(verdict: CheckResult) -> str:
     if verdict.difference:
         lines += [f"in        {verdict.difference.observation}", f"expected  {verdict.difference.expected}"]
         lines += [f"yours     {verdict.difference.actual}"]
+    if verdict.details and verdict.details.promise:
+        lines.append(f"promised  {verdict.details.promise}")
     if verdict.place:
         lines.append(f"{verdict.place.file}:{verdict.place.line}  {verdict.place.function}")
     return "\n".join(lines)

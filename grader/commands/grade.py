@@ -13,6 +13,7 @@ from pathlib import Path
 from grader.bootstrap import EXERCISES, ROOT
 from grader.commands.milestone import milestone
 from grader.commands.opened import opened_launcher, opened_store, tried_protections
+from grader.commands.tryout import write_tryout
 from grader.course.catalogue import Course, exercise_ids, find, load_readable
 from grader.course.exercise import Exercise
 from grader.errors import UsageError
@@ -60,7 +61,9 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
             on_folder = "" if folder == EXERCISES else f" --on {relative(str(folder))}"
             replay = f"{on_folder} --seed {chosen_seed}"
             try:
-                graded = show_as_they_come(results, exercises, replay) if format == "text" else list(results)
+                graded = (
+                    show_as_they_come(results, exercises, folder, replay) if format == "text" else list(results)
+                )
             except KeyboardInterrupt:  # soon what runs is ended, and looks as if it had crashed
                 session.cancelled.set()
                 report = replace(report, exercises=session.results_so_far())
@@ -133,14 +136,16 @@ def check_folder(folder: Path, format: str) -> None:
 
 
 def show_as_they_come(
-    results: Iterable[ExerciseResult], exercises: dict[str, Exercise], replay: str
+    results: Iterable[ExerciseResult], exercises: dict[str, Exercise], folder: Path, replay: str
 ) -> list[ExerciseResult]:
     page = Page()
     shown: list[ExerciseResult] = []
     for result in results:
         if shown and {shown[-1].status, result.status} != {Status.PASSED}:
             page.line()
-        show_result(page, result, exercises.get(result.id), replay)
+        exercise = exercises.get(result.id)
+        tryout = write_tryout(result, exercise, folder) if exercise else None
+        show_result(page, result, exercise, replay, tryout)
         shown.append(result)
     return shown
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from grader.course.bases import read_bases
 from grader.course.exercise import Check, Exercise
 from grader.course.outline import follow_imports, outline, parse
+from grader.course.promises import one_line
 from grader.course.scene import Scene, read_scene
 from grader.course.stubs import derive_stub, optional_functions
 from grader.course.tutor_file import read_tutor
@@ -148,11 +149,9 @@ def read_checks(probes: str, optional: Container[str] = ()) -> tuple[Check, ...]
     for name, node in functions.items():
         if name.startswith("test_"):
             used = tuple(dict.fromkeys(_used(node, functions)))
-            calls = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}.difference(used)
             about = used[0] if used else ""
-            checks.append(
-                Check(name, about, used, tuple(sorted(calls)), node.lineno > fine_print, about in optional)
-            )
+            promise = one_line(ast.get_docstring(node) or "")
+            checks.append(Check(name, about, used, node.lineno > fine_print, about in optional, promise))
     return tuple(checks)
 
 

@@ -14,17 +14,17 @@ from grader.protocol.job import Source
 class Check:
     """One probe.
 
-    `function` is what it is about, the first `subject.…` in it, and `uses` is all of them; `calls` are the other
-    attributes that it names, methods of the subject's among them. `fine_print` says which part of a docstring it
-    holds to its word. An `optional` one is about a function that may be left a stub.
+    `function` is what it is about, the first `subject.…` in it, and `uses` is all of them. `fine_print` says which
+    part of a docstring it holds to its word. An `optional` one is about a function that may be left a stub.
+    `promise` is the sentence of a docstring that it holds the code to.
     """
 
     name: str
     function: str
     uses: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
     fine_print: bool = False
     optional: bool = False
+    promise: str = ""
 
 
 @dataclass(frozen=True)

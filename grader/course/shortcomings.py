@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from grader.course.catalogue import exercise_ids
 from grader.course.exercise import Exercise
 from grader.course.outline import parse
+from grader.course.promises import LESSON, docstrings, promised_in
 
 FEWEST_MISTAKES = 12
 FEWEST_EQUIVALENTS = 3
@@ -23,6 +24,7 @@ def shortcomings(exercise: Exercise) -> Iterator[str]:
     """Each in one sentence."""
     yield from _too_few(exercise)
     yield from _unchecked(exercise)
+    yield from _promises(exercise)
     yield from _words(exercise)
     yield from _lesson(exercise)
     yield from _cores(exercise)
@@ -46,6 +48,15 @@ def _unchecked(exercise: Exercise) -> Iterator[str]:
     for function in dict.fromkeys(name.partition(".")[0] for name in exercise.hints):
         if function not in about:
             yield f"no probe is about {function}"
+
+
+def _promises(exercise: Exercise) -> Iterator[str]:
+    """Each probe names the sentence that it holds the code to, of this exercise or of the first one's lesson."""
+    first = exercise.root / "solutions" / f"{exercise_ids(exercise.root)[0]}.py"
+    own, course = docstrings(exercise.stub), docstrings(first.read_text(encoding="utf-8")).get(LESSON, "")
+    for check in exercise.checks:
+        if promised_in(check.promise, check.function, own) is None and check.promise not in course:
+            yield f"the docstring of {check.name} stands in no docstring of the exercise: {check.promise}"
 
 
 def _words(exercise: Exercise) -> Iterator[str]:

@@ -14,6 +14,7 @@ from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
 from grader.grading.restarts import TOTAL, Allowance, run_every_check
 from grader.judge.diagnosis import Candidate
+from grader.judge.recording import Recorded, read_recorded, recording
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 from grader.supervisor.launcher import Launcher
@@ -21,6 +22,8 @@ from grader.supervisor.watch import run, run_many
 
 # The reference is ours: this only keeps a broken probe from hanging the grader.
 REFERENCE_SECONDS = 60.0
+# A check that takes longer than this on the solution is not run once more to learn what it draws.
+RECORDING_SECONDS = 0.1
 WORKERS = min(4, os.cpu_count() or 1)
 
 
@@ -127,6 +130,15 @@ class Bench:
     def run_right(self, variants: Sequence[dict[str, Source]]) -> list[SubjectRun]:
         """All checks on each of these right versions of the solution. They may use nothing forbidden."""
         return self._executor.many([self._job(sources, self._limits()) for sources in variants])
+
+    def recorded(self, check: str) -> Recorded | None:
+        """What a check draws and observes on the solution, and where; None where finding out takes too long."""
+        seen = self.reference().by_name().get(check)
+        if seen is None or seen.seconds > RECORDING_SECONDS:
+            return None
+        job = self._job(variant_sources(self.exercise), self._limits(), [check], forbids=False)
+        (run,) = self._executor.many([replace(job, probes=recording(self.exercise.probes, check))])
+        return read_recorded(run.by_name()[check]) if check in run.by_name() else None
 
     def run_trusted(self, variants: Sequence[dict[str, Source]]) -> list[SubjectRun]:
         """All checks on each of these versions of the solution."""

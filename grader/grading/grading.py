@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from grader.course.exercise import Mistake
 from grader.course.index import read_index
 from grader.grading.bench import Bench
-from grader.judge.diagnosis import diagnose
-from grader.judge.results import CheckResult, Status
+from grader.judge.details import departed_at, details
+from grader.judge.diagnosis import EXPLICABLE, diagnose
+from grader.judge.reproduction import reproduction
+from grader.judge.results import CheckResult, Status, most_telling
 from grader.judge.verdict import Finding, Submitted, compare_runs, overall, result
 from grader.protocol.runs import SubjectRun
 
@@ -54,7 +56,30 @@ class Grading:
     def results(self, explained: Explained, unstable: Collection[str] = ()) -> tuple[CheckResult, ...]:
         """The verdict on each check, in words. `unstable` names checks that came out differently a second time."""
         return tuple(
-            result(finding, self.submitted, explained.get(name, ()), name in unstable)
+            self._result(finding, explained.get(finding.check.name, ()), finding.check.name in unstable)
             for finding in self.findings
-            for name in (finding.check.name,)
         )
+
+    def with_code(self, checks: tuple[CheckResult, ...], package: str) -> tuple[CheckResult, ...]:
+        """The same; the check to look at first comes with code that reproduces it, where nothing explains it.
+
+        `package` is the name of the learner's folder.
+        """
+        first = most_telling(checks)
+        if first is None or first.details is None or first.status not in EXPLICABLE or not package.isidentifier():
+            return checks
+        finding = next(finding for finding in self.findings if finding.check.name == first.name)
+        recorded = self.bench.recorded(first.name)
+        if recorded is None or finding.run is None:
+            return checks
+        exercise = self.bench.exercise
+        count = departed_at(finding.run, finding.wanted) if finding.wanted else 0
+        code = reproduction(exercise.probes.text, first.name, f"{package}.{exercise.id}", recorded, count)
+        told = replace(first, details=replace(first.details, code=code))
+        return tuple(told if check is first else check for check in checks)
+
+    def _result(self, finding: Finding, mistakes: tuple[Mistake, ...], is_unstable: bool) -> CheckResult:
+        said = result(finding, self.submitted, mistakes, is_unstable)
+        if mistakes:
+            return said
+        return replace(said, details=details(finding, self.bench.exercise, self.submitted, self.findings))

@@ -17,7 +17,7 @@ from grader.grading.causes import find_causes
 from grader.grading.cycles import circular_import
 from grader.grading.grading import Explained, Grading
 from grader.judge.compare import departures
-from grader.judge.results import CheckResult, ExerciseResult, Status
+from grader.judge.results import CheckResult, ExerciseResult, Status, most_telling
 from grader.judge.verdict import Submitted
 from grader.learner.contract import check_contract
 from grader.learner.history import Store
@@ -117,7 +117,7 @@ class Session:
         bench = self._bench(exercise)
         bench.reference()
         actual = bench.run(submission.sources, cancelled=self.cancelled)
-        grading = Grading(bench, Submitted(submission.source.path, outline), actual)
+        grading = Grading(bench, Submitted(submission.source.path, outline, submission.source.text), actual)
         circular = circular_import(actual, submission)
         status, checks = (circular.status, (circular,)) if circular else self._explained(grading, submission)
         return ExerciseResult(
@@ -137,7 +137,9 @@ class Session:
         try:
             found = find_causes(grading, submission, self._doubtful(exercise, submission), self.cancelled)
             explained = found.explain()
-            return found.status, found.results(explained, self._unstable(found, explained, submission))
+            checks = found.results(explained, self._unstable(found, explained, submission))
+            first = most_telling(checks)
+            return first.status if first else found.status, found.with_code(checks, self.folder.name)
         except Exception:
             if self.cancelled.is_set():
                 raise

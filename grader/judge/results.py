@@ -44,10 +44,31 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Details:
+    """What there is to say of a failure that no known mistake explains.
+
+    `promise` is the sentence that is broken, and `promised_in` the function, class or method in whose docstring it
+    stands, or nothing for a lesson. `agreed` names the observations before it that were as they should be, `off`
+    says of one before an error that it was not. `steps` is what is known of what the function calls. `line` is the
+    line of the learner's that raised an error, and `wanted` what should have come. `code` reproduces it.
+    """
+
+    promise: str = ""
+    promised_in: str = ""
+    agreed: tuple[str, ...] = ()
+    off: str = ""
+    steps: str = ""
+    line: str = ""
+    wanted: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """The verdict on one check, and what the learner is told about it.
 
-    `fine_print` says which part of a docstring it is about. An `optional` one may stay unfinished.
+    `fine_print` says which part of a docstring it is about. An `optional` one may stay unfinished. `details` are
+    there where something went wrong that no known mistake explains.
     """
 
     name: str
@@ -59,6 +80,7 @@ class CheckResult:
     difference: Difference | None = None
     fine_print: bool = False
     optional: bool = False
+    details: Details | None = None
 
     @property
     def told(self) -> str:
@@ -78,6 +100,7 @@ class Judged(Protocol):
 
 
 JudgedT = TypeVar("JudgedT", bound=Judged)
+NOT_WRONG = (Status.UNFINISHED, Status.BLOCKED)
 
 
 def is_done(check: Judged) -> bool:
@@ -87,9 +110,18 @@ def is_done(check: Judged) -> bool:
 
 def first_open(checks: Sequence[JudgedT]) -> JudgedT | None:
     """The check to look at first: the first that went wrong, else the first that is not done."""
-    undone = [check for check in checks if not is_done(check)]
-    wrong = [check for check in undone if check.status not in (Status.UNFINISHED, Status.BLOCKED)]
-    return next(iter(wrong or undone), None)
+    return next(iter(wrong_ones(checks) or [check for check in checks if not is_done(check)]), None)
+
+
+def wrong_ones(checks: Sequence[JudgedT]) -> list[JudgedT]:
+    """Those that went wrong, and neither wait for anything nor are still to be written."""
+    return [check for check in checks if not is_done(check) and check.status not in NOT_WRONG]
+
+
+def most_telling(checks: Sequence[CheckResult]) -> CheckResult | None:
+    """The check to look at first: of those that went wrong one of which it is known why, and rather of the core."""
+    in_order = sorted(wrong_ones(checks), key=lambda check: (not check.mistakes, check.fine_print))
+    return first_open(in_order or checks)
 
 
 @dataclass(frozen=True)
@@ -112,7 +144,7 @@ class ExerciseResult:
     @property
     def first_open(self) -> CheckResult | None:
         """The check to look at first."""
-        return first_open(self.checks)
+        return most_telling(self.checks)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from types import MappingProxyType
 
 from grader.course.exercise import Check, Exercise, Mistake
 from grader.course.outline import Outline
+from grader.course.shown import shown
 from grader.judge.compare import Departure, first_departure
+from grader.judge.errors_explained import look_alike, meaning
 from grader.judge.picture import draw
 from grader.judge.relations.find import find_relation
 from grader.judge.results import CheckResult, Difference, Judged, Status, first_open
@@ -38,30 +40,73 @@ STATUSES = {
 }
 
 
+# What a class has once it is made: whatever else it does, `__init__` is where this comes from.
+STRUCTURE = frozenset({"named_parameters", "named_buffers", "parameters", "buffers", "state_dict"})
+VALUES = frozenset({"grad", "data"})
+
+
 @dataclass(frozen=True)
 class Submitted:
-    """The learner's file as the judge needs it: where it is, and what it defines."""
+    """The learner's file as the judge needs it: where it is, what it defines, and its text where that is known."""
 
     file: str
     outline: Outline
+    text: str = ""
+
+    def line(self, number: int) -> str:
+        """A line of the text, without the white space around it."""
+        return dict(enumerate(self.text.splitlines(), start=1)).get(number, "").strip()
 
     def place_of(self, function: str) -> Place | None:
         """Where the learner defines a function, or the class that holds a method."""
-        line = self.outline.line_of(function)
-        if line is None and "." in function:
-            line = self.outline.line_of(function.rpartition(".")[0])
+        found = self._defined(function)
+        if found:
+            return self._place(found)
+        owner = function.rpartition(".")[0]
+        line = self.outline.line_of(owner) if owner else None
         return None if line is None else Place(self.file, line, function)
 
-    def place_of_check(self, check: Check) -> Place | None:
-        """Where to look for what a check is about: of a class, at the method that it calls, or at `forward`."""
-        methods = [f"{check.function}.{name}" for name in check.calls]
-        called = [name for name in methods if name in self.outline.functions]
-        forward = f"{check.function}.forward"
-        if len(called) == 1:
-            return self.place_of(called[0])
-        if not called and forward in self.outline.functions:
-            return self.place_of(forward)
-        return self.place_of(check.function)
+    def place_of_check(self, check: Check, probes: str, observation: str | None = None) -> Place | None:
+        """Where to look for what a check is about: of a class, at the method that led to what it observed last.
+
+        `probes` is the text of the file that the check is in.
+        """
+        if check.function not in self.outline.classes:
+            return self.place_of(check.function)
+        every = shown(probes).get(check.name, ())
+        matching = [
+            each for each in every if observation is None or re.fullmatch(each.name, observation, re.DOTALL)
+        ]
+        for each in matching[:1] if observation else matching[-1:]:
+            if STRUCTURE.intersection(each.parts) and not VALUES.intersection(each.parts):
+                return self._place(self._defined(f"{check.function}.__init__") or check.function)
+            for part in reversed((*each.before, *each.parts)):
+                found = self._defined(f"{check.function}.{part}")
+                if found:
+                    return self._place(found)
+        return self._place(self._defined(f"{check.function}.forward") or check.function)
+
+    def place_of_mistake(self, mistake: Mistake, place: Place | None) -> Place | None:
+        """The function that a mistake is about, where the learner has it; else `place`, which the check suggests,
+        if that is not less exact."""
+        owner = mistake.function.rpartition(".")[0]
+        found = self._defined(mistake.function)
+        if not found and place and owner and place.function.startswith(f"{owner}."):
+            return place
+        return self.place_of(mistake.function) or place
+
+    def _place(self, name: str) -> Place | None:
+        line = self.outline.line_of(name)
+        return None if line is None else Place(self.file, line, name)
+
+    def _defined(self, function: str) -> str | None:
+        """The function itself; for a method that its class lacks, the one method of that name in another class of
+        the file, from which it is inherited."""
+        owner, _, method = function.rpartition(".")
+        if function in self.outline.functions or not owner:
+            return function if self.outline.line_of(function) else None
+        others = [name for name in self.outline.functions if name.endswith(f".{method}")]
+        return others[0] if owner in self.outline.classes and len(others) == 1 and method[:2] != "__" else None
 
 
 @dataclass(frozen=True)
@@ -69,7 +114,8 @@ class Finding:
     """A check on the learner's code beside the same check on the reference.
 
     `run` is None where time was up before. `place` is what the learner should look at; `trace` holds the frames of
-    theirs on the way to an error; `cause` names what is wrong and not what the check is about.
+    theirs on the way to an error; `cause` names what is wrong and not what the check is about. `wanted` is what the
+    reference shows.
     """
 
     check: Check
@@ -79,6 +125,7 @@ class Finding:
     departure: Departure | None = None
     trace: tuple[Place, ...] = ()
     cause: str = ""
+    wanted: CheckRun | None = None
 
     @property
     def optional(self) -> bool:
@@ -101,33 +148,38 @@ def compare_runs(
     if IMPORT_CHECK in causes:
         return (Finding(Check(IMPORT_CHECK, ""), Status.BLOCKED, None, cause=causes[IMPORT_CHECK]),)
     if imported.ending is not Ending.RETURNED:
-        return (_find_ending(Check(IMPORT_CHECK, ""), submitted, imported),)
+        return (_find_ending(Check(IMPORT_CHECK, ""), submitted, imported, None),)
     findings = []
     for check in exercise.checks:
-        run = runs.get(check.name)
+        run, wanted = runs.get(check.name), expected.get(check.name)
         if check.name in causes:
-            place = submitted.place_of_check(check)
+            place = submitted.place_of_check(check, exercise.probes.text)
             findings.append(Finding(check, Status.BLOCKED, place, cause=causes[check.name]))
         elif run is None:
             findings.append(Finding(check, Status.BLOCKED, None))
         elif run.ending is not Ending.RETURNED:
-            findings.append(_find_ending(check, submitted, run))
+            place = submitted.place_of_check(check, exercise.probes.text)
+            findings.append(replace(_find_ending(check, submitted, run, place), wanted=wanted))
         else:
             departure = first_departure(expected[check.name], run)
-            status = Status.WRONG if departure else Status.PASSED
-            findings.append(Finding(check, status, submitted.place_of_check(check), run, departure))
+            if departure is None:
+                findings.append(Finding(check, Status.PASSED, None, run))
+                continue
+            observation = departure.difference.observation
+            place = submitted.place_of_check(check, exercise.probes.text, observation)
+            findings.append(Finding(check, Status.WRONG, place, run, departure, wanted=wanted))
     return tuple(findings)
 
 
-def _find_ending(check: Check, submitted: Submitted, run: CheckRun) -> Finding:
-    """The finding of a check that did not return."""
+def _find_ending(check: Check, submitted: Submitted, run: CheckRun, usual: Place | None) -> Finding:
+    """The finding of a check that did not return. `usual` is where to look where nothing says more."""
     trace = _learners_places(run.failure.trace if run.failure else (), submitted)
     said = run.failure.message if run.failure else ""
     status = STATUSES[run.ending]
     if status is Status.UNFINISHED and said.startswith(ENDLESS):
         function = shorten(said.removeprefix(ENDLESS).strip())
-        return Finding(check, Status.BLOCKED, submitted.place_of_check(check), cause=f"`{function}`")
-    place = trace[-1] if trace else submitted.place_of_check(check)
+        return Finding(check, Status.BLOCKED, usual, cause=f"`{function}`")
+    place = trace[-1] if trace else usual
     own = [place for place in trace if place.file == submitted.file]
     if status is not Status.UNFINISHED and own:
         place = own[-1]  # what another exercise raised was called from here, and here is what can be mended
@@ -154,11 +206,13 @@ def result(
     if finding.status is Status.PASSED:
         return plain
     message = (UNSTABLE if unstable else "") + _message(finding)
+    if finding.status is Status.RAISED and finding.run and finding.run.failure:
+        message = "\n".join(filter(None, [message, look_alike(finding.run.failure.message, submitted.text)]))
     if mistakes:
         words = [mistake.says for mistake in mistakes]
         if finding.status is Status.WRONG:
             # A line that raised or hung is more exact than the beginning of the function.
-            place = submitted.place_of(mistakes[0].function) or place
+            place = submitted.place_of_mistake(mistakes[0], place)
         elif finding.status is Status.RAISED:
             words.append(f"({message})")
         message = "\n".join(words)
@@ -248,7 +302,7 @@ def _message(finding: Finding) -> str:
     if not finding.trace:
         return f"The test cannot go on with what `{check.function}` gave back ({kind}: {what})."
     said = f"{kind}: {what}" if what else kind
-    return "\n".join(filter(None, [said, explanation(kind, what)]))
+    return "\n".join(filter(None, [said, explanation(kind, what) or meaning(kind, what)]))
 
 
 def overall(findings: Sequence[Judged]) -> Status:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
 from grader.course.exercise import Exercise
-from grader.judge.results import CheckResult, ExerciseResult, Report, Status
+from grader.judge.results import CheckResult, Details, ExerciseResult, Report, Status
 from grader.protocol.runs import IMPORT_CHECK, Place
 from grader.text import COMMAND, PYTHON, encodable, printable, shorten
 
@@ -19,6 +20,8 @@ MARKS = {Status.PASSED: ("✓", "green"), Status.UNFINISHED: ("·", "yellow"), S
 WRONG_MARK = ("✗", "red")
 PRINTED = "Your code printed:"
 PRINTED_LINES = 8
+# Code that is longer is not shown, but left in a file.
+CODE_LINES = 14
 # In fewer columns than this nothing can be read; and some terminals say that they have none.
 NARROWEST = 20
 WORDS = {
@@ -60,7 +63,18 @@ class Page:
         self.console.print(line, soft_wrap=True)
 
 
-def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, options: str) -> None:
+@dataclass(frozen=True)
+class Tryout:
+    """Code that does what the check does which is shown first, and the command that runs it from a file. Either may
+    be empty."""
+
+    code: str
+    command: str
+
+
+def show_result(
+    page: Page, result: ExerciseResult, exercise: Exercise | None, options: str, tryout: Tryout | None = None
+) -> None:
     """One line for an exercise that is done or not begun; for any other, what to look at first.
 
     `options` are those with which a command grades the same again.
@@ -82,7 +96,11 @@ def show_result(page: Page, result: ExerciseResult, exercise: Exercise | None, o
         _show_message(page, first.message, first.place)
     else:
         _show_check(page, first, result)
+        if tryout:
+            _show_code(page, tryout.code)
         page.line()
+        if tryout and tryout.command:
+            page.line(f"try     {tryout.command}  what the check does, to run and change", "dim", 2)
         page.line(f"replay  {COMMAND} check {result.id[:4]}{options}", "dim", 2)
     _show_refused(page, result)
     if result.output.strip():
@@ -126,6 +144,38 @@ def _show_message(page: Page, message: str, place: Place | None) -> None:
         page.line(f"{relative(place.file)}:{place.line}", "cyan", 2)
 
 
+def _show_code(page: Page, code: str) -> None:
+    """What the check does, if it is short and each line of it fits."""
+    lines = code.splitlines()
+    if lines and len(lines) <= CODE_LINES and all(len(line) <= page.console.width - 4 for line in lines):
+        page.line()
+        page.line("What the check does, to paste into Python's prompt:", "dim", 2)
+        for line in lines:
+            page.line(line, indent=4 if line else 0)
+
+
+def _show_details(page: Page, details: Details) -> None:
+    """What there is to say where no known mistake explains it."""
+    if details.promise:
+        whose = f"The docstring of `{details.promised_in}`" if details.promised_in else "The lesson"
+        page.line()
+        page.line(f"{whose} asks:", "dim", 2)
+        page.line(details.promise, indent=4)
+    rows = (
+        ("on the line", details.line),
+        ("should come", details.wanted),
+        ("already off", details.off),
+        ("right so far", ", ".join(details.agreed)),
+    )
+    if any(text for _, text in rows) or details.steps:
+        page.line()
+    for name, text in rows:
+        if text:
+            page.line(f"{name:<12}  {text}", indent=2)
+    if details.steps:
+        page.line(details.steps, indent=2)
+
+
 def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
     page.line()
     page.line(title_of(check) + (" (fine print)" if check.fine_print else ""), "bold", 2)
@@ -141,6 +191,8 @@ def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
         page.line()
         for row in check.difference.picture:
             page.line(row, indent=4)
+    if check.details:
+        _show_details(page, check.details)
     if check.place:
         where = f"{relative(check.place.file)}:{check.place.line}"
         page.line()

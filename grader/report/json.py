@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from grader.judge.results import CheckResult, ExerciseResult, Report
@@ -59,4 +60,5 @@ def _check(check: CheckResult) -> dict[str, Any]:
         "relation": (check.difference.relation or None) if check.difference else None,
         "relation_in_words": (check.difference.relation_in_words or None) if check.difference else None,
         "picture": list(check.difference.picture) if check.difference else [],
+        "details": asdict(check.details) if check.details else None,
     }
