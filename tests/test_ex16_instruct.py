@@ -4,6 +4,8 @@ The core first, then the fine print, as in the docstrings. A batch costs most of
 small as can be, and the loaders hold two to five batches.
 """
 
+from importlib import import_module
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -126,9 +128,14 @@ class GradientDescent(torch.optim.Optimizer):
                         parameter -= group["lr"] * parameter.grad
 
 
+def ex13(subject):
+    """Exercise 13 of the same person. A file need not import what it does not call."""
+    return import_module(".ex13_train", subject.__package__)
+
+
 def config(subject, num_epochs, **named):
     """Steps large enough to be seen; no clipping unless it is asked for."""
-    return subject.TrainConfig(num_epochs, **({"max_lr": 0.4, "min_lr": 0.05, "max_norm": 1e6} | named))
+    return ex13(subject).TrainConfig(num_epochs, **({"max_lr": 0.4, "min_lr": 0.05, "max_norm": 1e6} | named))
 
 
 def weights(model):
@@ -160,6 +167,8 @@ def noting(seen):
 
 
 def test_format_prompt(subject, draw, observe):
+    """PREAMBLE, then "\\n\\n### Instruction:\\n" and the instruction; then, only if there is an input that is not
+    empty, "\\n\\n### Input:\\n" and the input"""
     given = entry(draw, 7, 5, 3)
     observe("with an input", subject.format_prompt(given))
     observe("the entry afterwards", given)
@@ -169,6 +178,7 @@ def test_format_prompt(subject, draw, observe):
 
 
 def test_format_prompt_leaves_the_texts_as_they_are(subject, draw, observe):
+    """Instruction and input should be left as they are, white space included."""
     texts = {"instruction": f"  {draw.text(20)}\n", "input": f"\n{draw.text(20)} ", "output": "x"}
     observe("prompt", subject.format_prompt(texts))
     texts = {"instruction": "Explain {input} and %s.", "input": "### Input:", "output": "{output}"}
@@ -177,6 +187,8 @@ def test_format_prompt_leaves_the_texts_as_they_are(subject, draw, observe):
 
 
 def test_instruction_dataset_encodes_prompt_and_output(subject, draw, observe):
+    """The ids of an entry should be those of its prompt, that is `format_prompt(entry) + RESPONSE_HEADING`, and
+    then those of its output, as two calls of `encode` give them."""
     given = entries(draw)
     data = subject.InstructionDataset(given, Pairs())
     observe("length", len(data))
@@ -186,6 +198,7 @@ def test_instruction_dataset_encodes_prompt_and_output(subject, draw, observe):
 
 
 def test_instruction_dataset_encodes_once(subject, draw, observe):
+    """Everything should be encoded once, when the data set is made."""
     given, tokenizer = entries(draw), Pairs()
     data = subject.InstructionDataset(given, tokenizer)
     observe("what was encoded while it was made", sorted(tokenizer.texts))
@@ -198,6 +211,7 @@ def test_instruction_dataset_encodes_once(subject, draw, observe):
 
 
 def test_instruction_dataset_shares_nothing_with_another(subject, draw, observe):
+    """How many entries there are."""
     given = entries(draw)
     first, second = subject.InstructionDataset(given[:2], Pairs()), subject.InstructionDataset(given[2:], Pairs())
     none = subject.InstructionDataset([], Pairs())
@@ -206,6 +220,7 @@ def test_instruction_dataset_shares_nothing_with_another(subject, draw, observe)
 
 
 def test_collate_lesson_example(subject, draw, observe):
+    """Targets are the inputs, moved by one: at every position the token that comes next."""
     both = [([5, 6, 7, 8, 4], 3), ([5, 3, 2], 2)]
     observe("plain", subject.collate(both, 0))
     observe("mask_prompt", subject.collate(both, 0, mask_prompt=True))
@@ -214,6 +229,7 @@ def test_collate_lesson_example(subject, draw, observe):
 
 
 def test_collate_pads_to_the_longest_of_the_batch(subject, draw, observe):
+    """So the shorter rows are padded on the right, only up to the longest row of *this* batch."""
     for shapes in (((3, 2), (9, 4), (6, 6), (9, 1)), ((7, 2), (4, 3)), ((5, 2),), ((4, 1), (4, 2), (4, 3))):
         pad, several = draw.whole(VOCABULARY, 60000), rows(draw, *shapes)
         observe(f"lengths {[length for length, _ in shapes]}", subject.collate(several, pad))
@@ -221,6 +237,8 @@ def test_collate_pads_to_the_longest_of_the_batch(subject, draw, observe):
 
 
 def test_collate_mask_prompt(subject, draw, observe):
+    """The first token of the answer, 8 and 2, is a target in every column: the prompt's last token has to predict
+    it."""
     for shapes in (((3, 2), (9, 4), (6, 5)), ((7, 2), (4, 3)), ((5, 4),)):
         several = rows(draw, *shapes)
         observe(f"masked, (length, prompt) {shapes}", subject.collate(several, 0, mask_prompt=True))
@@ -228,6 +246,7 @@ def test_collate_mask_prompt(subject, draw, observe):
 
 
 def test_collate_max_length(subject, draw, observe):
+    """Rows are cut after the shift: a target is the next token, also in the last column."""
     for mask_prompt in (False, True):
         several = rows(draw, (6, 2), (3, 2), (9, 1), (5, 2))
         for longest in (2, 3, 5, 8, 9, 10, 30):
@@ -237,6 +256,7 @@ def test_collate_max_length(subject, draw, observe):
 
 
 def test_collate_ignore_index(subject, draw, observe):
+    """ignore_index the target where nothing is learned"""
     several = rows(draw, (3, 2), (9, 4), (6, 5))
     for mask_prompt in (False, True):
         found = subject.collate(several, 0, ignore_index=-1, mask_prompt=mask_prompt)
@@ -244,6 +264,7 @@ def test_collate_ignore_index(subject, draw, observe):
 
 
 def test_collate_device(subject, draw, observe):
+    """device where both tensors should be"""
     for device in ("meta", torch.device("meta")):
         inputs, targets = subject.collate(rows(draw, (5, 2), (3, 1)), 0, mask_prompt=True, device=device)
         observe("devices", [inputs.device.type, targets.device.type])
@@ -251,6 +272,8 @@ def test_collate_device(subject, draw, observe):
 
 
 def test_extract_response(subject, draw, observe):
+    """what comes after the prompt, up to the first END_OF_TEXT if there is one, without white space at its
+    ends"""
     extract, end = subject.extract_response, "<|endoftext|>"
     prompt = f"{draw.text(20)}\n\n### Response:\n"
     observe("the lesson's", extract(f"Add.\n\n### Response:\n 3 {end}", "Add.\n\n### Response:\n"))
@@ -265,6 +288,8 @@ def test_extract_response(subject, draw, observe):
 
 
 def test_extract_response_prompt(subject, draw, observe):
+    """what comes after the prompt, up to the first END_OF_TEXT if there is one, without white space at its
+    ends"""
     extract, word = subject.extract_response, draw.word()
     prompt = f"What is this? Say {word}.\n"
     observe("prompt in the answer", extract(f"{prompt}You said: {prompt}{word}", prompt))
@@ -274,6 +299,8 @@ def test_extract_response_prompt(subject, draw, observe):
 
 
 def test_update_instruct_from_one_batch(subject, draw, observe):
+    """But the gradient should be that of this one number: the sum of the losses of all targets that count in the
+    group, divided by how many count in the whole group."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     observe("tokens", subject.update_instruct(model, [batch(draw, 7, 3, 5)], optimizer, 0.25, 1e6, "cpu"))
@@ -282,6 +309,8 @@ def test_update_instruct_from_one_batch(subject, draw, observe):
 
 
 def test_update_instruct_every_token_weighs_the_same(subject, draw, observe):
+    """But the gradient should be that of this one number: the sum of the losses of all targets that count in the
+    group, divided by how many count in the whole group."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     group = unequal(draw)
@@ -293,6 +322,8 @@ def test_update_instruct_every_token_weighs_the_same(subject, draw, observe):
 
 
 def test_update_instruct_starts_from_empty_gradients(subject, draw, observe):
+    """Arguments and result are those of `update` in exercise 13, and all is done as there and in the same
+    order."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     for parameter in model.parameters():
@@ -304,6 +335,8 @@ def test_update_instruct_starts_from_empty_gradients(subject, draw, observe):
 
 
 def test_update_instruct_clips_all_gradients_together(subject, draw, observe):
+    """Arguments and result are those of `update` in exercise 13, and all is done as there and in the same
+    order."""
     for max_norm, size in ((0.05, 3), (0.3, 2), (50.0, 1)):
         model = tiny(draw)
         optimizer = GradientDescent(model)
@@ -312,6 +345,8 @@ def test_update_instruct_clips_all_gradients_together(subject, draw, observe):
 
 
 def test_update_instruct_sets_the_learning_rate_of_every_group(subject, draw, observe):
+    """Arguments and result are those of `update` in exercise 13, and all is done as there and in the same
+    order."""
     for groups in (2, 1, 3):
         model = tiny(draw)
         optimizer = GradientDescent(model, groups)
@@ -322,6 +357,8 @@ def test_update_instruct_sets_the_learning_rate_of_every_group(subject, draw, ob
 
 
 def test_update_instruct_in_training_mode(subject, draw, observe):
+    """Arguments and result are those of `update` in exercise 13, and all is done as there and in the same
+    order."""
     for mode in (True, False):
         model = tiny(draw, dropout=0.5).train(mode)
         subject.update_instruct(model, unequal(draw)[:2], GradientDescent(model), 0.25, 1e6, "cpu")
@@ -346,6 +383,8 @@ def marked(draw, asked, count):
 
 
 def test_update_instruct_moves_the_batches(subject, draw, observe):
+    """Arguments and result are those of `update` in exercise 13, and all is done as there and in the same
+    order."""
     for device in ("cpu:0", torch.device("cpu", 0)):
         model, asked = tiny(draw), []
         group = marked(draw, asked, 2)
@@ -354,6 +393,7 @@ def test_update_instruct_moves_the_batches(subject, draw, observe):
 
 
 def test_train_instruct_lesson_example(subject, draw, observe):
+    """Each step that `training_steps` gives should be one `update_instruct`."""
     train = subject.train_instruct
     model, seen = tiny(draw), []
     optimizer = GradientDescent(model)
@@ -367,15 +407,19 @@ def test_train_instruct_lesson_example(subject, draw, observe):
 
 
 def test_train_instruct_without_anything_optional(subject, draw, observe):
+    """Arguments and result are those of `train_model` in exercise 13. Each step that `training_steps` gives
+    should be one `update_instruct`."""
     train = subject.train_instruct
     model = tiny(draw)
     training, validation = unequal(draw)[:2], unequal(draw)[2:3]
-    history = train(model, training, validation, GradientDescent(model), subject.TrainConfig(5))
+    history = train(model, training, validation, GradientDescent(model), ex13(subject).TrainConfig(5))
     observe("history", everything(history), tolerance=1e-4)
     observe("weights", weights(model), tolerance=1e-4)
 
 
 def test_train_instruct_with_everything_at_once(subject, draw, observe):
+    """Arguments and result are those of `train_model` in exercise 13. Each step that `training_steps` gives
+    should be one `update_instruct`."""
     train = subject.train_instruct
     model = tiny(draw, dropout=0.5)
     optimizer = GradientDescent(model)
@@ -388,6 +432,8 @@ def test_train_instruct_with_everything_at_once(subject, draw, observe):
 
 
 def test_train_instruct_evaluates_every_few_steps(subject, draw, observe):
+    """If step is a multiple of config.eval_every: `seed_loader(train_loader, config.seed)`, then append an
+    Evaluation, by `evaluate_model` on config.eval_batches."""
     train = subject.train_instruct
     for eval_every, eval_batches in ((1, 1), (3, None), (5, 9)):
         model = tiny(draw)
@@ -399,6 +445,8 @@ def test_train_instruct_evaluates_every_few_steps(subject, draw, observe):
 
 
 def test_train_instruct_shuffles_each_epoch_and_evaluates_on_the_same(subject, draw, observe):
+    """If step is a multiple of config.eval_every: `seed_loader(train_loader, config.seed)`, then append an
+    Evaluation, by `evaluate_model` on config.eval_batches."""
     train = subject.train_instruct
     model, loader, looked_at = tiny(draw), shuffling_loader(draw, 9), []
     settings = config(subject, 2, accumulate=2, eval_every=2, eval_batches=2, seed=draw.whole(0, 1000))
@@ -416,8 +464,9 @@ def test_train_instruct_shuffles_each_epoch_and_evaluates_on_the_same(subject, d
 
 
 def test_train_instruct_sample_then_on_step(subject, draw, observe):
+    """After the last step of an epoch, append the sample, if any."""
     train = subject.train_instruct
-    given, happened = subject.History(), []
+    given, happened = ex13(subject).History(), []
     settings = config(subject, 2, accumulate=2, eval_every=2)
 
     def sample(model):
@@ -440,6 +489,7 @@ def test_train_instruct_sample_then_on_step(subject, draw, observe):
 
 
 def test_train_instruct_keeps_every_sample(subject, draw, observe):
+    """After the last step of an epoch, append the sample, if any."""
     train = subject.train_instruct
     texts = iter(("the same", "", "the same"))
     model = tiny(draw)
@@ -466,11 +516,12 @@ class Numbered:
 
 
 def test_train_instruct_goes_on_from_a_history(subject, draw, observe):
+    """One that stops and goes on with its history should be the same as one in one go, to the last bit."""
     train = subject.train_instruct
     for step in (1, 2, 5):
         model, seen, training = tiny(draw), [], Numbered(short(draw, 3))
         optimizer = GradientDescent(model)
-        given = subject.History(step, 5000, [subject.Evaluation(3, 70, 2.5, 2.75, 0.125)], ["earlier"])
+        given = ex13(subject).History(step, 5000, [ex13(subject).Evaluation(3, 70, 2.5, 2.75, 0.125)], ["earlier"])
         settings = config(subject, 3, accumulate=2, eval_every=3, eval_batches=1, warmup_steps=2, seed=70)
         calls = {"sample": lambda _: "later", "on_step": noting(seen)}
         returned = train(model, training, short(draw, 1), optimizer, settings, history=given, **calls)
@@ -497,6 +548,7 @@ def stopping_after(step, error):
 
 
 def test_train_instruct_moves_the_batches(subject, draw, observe):
+    """Arguments and result are those of `train_model` in exercise 13."""
     train = subject.train_instruct
     for eval_every in (1, 9):
         model, trained, judged = tiny(draw), [], []
@@ -511,6 +563,7 @@ def test_train_instruct_moves_the_batches(subject, draw, observe):
 
 
 def test_instruction_dataset_hands_out_no_list_of_its_own(subject, draw, observe):
+    """The list should be a new one each time: whoever changes it does not change the data set."""
     data = subject.InstructionDataset(entries(draw), Pairs())
     for number in (0, 3, 0):
         ids, prompt_length = data[number]
@@ -520,6 +573,7 @@ def test_instruction_dataset_hands_out_no_list_of_its_own(subject, draw, observe
 
 
 def test_collate_ignores_by_place_and_not_by_value(subject, draw, observe):
+    """The end-of-text that was appended is a target; padding is not. The position decides, never the value."""
     pad = draw.whole(1, VOCABULARY)
     several = [
         ([4, pad, 7, pad], 2),
@@ -534,6 +588,7 @@ def test_collate_ignores_by_place_and_not_by_value(subject, draw, observe):
 
 
 def test_collate_prompt_of_one_id_or_none(subject, draw, observe):
+    """A prompt of 1 id, or of none, has no target to hide."""
     several = rows(draw, (5, 1), (4, 0), (7, 2), (1, 0), (1, 1))
     observe("masked", subject.collate(several, 0, mask_prompt=True))
     observe("masked and cut", subject.collate(several, 0, mask_prompt=True, max_length=2))
@@ -541,12 +596,15 @@ def test_collate_prompt_of_one_id_or_none(subject, draw, observe):
 
 
 def test_collate_empty_answer(subject, draw, observe):
+    """The end-of-text that was appended is a target; padding is not."""
     several = rows(draw, (5, 5), (3, 3), (7, 6))
     observe("plain", subject.collate(several, 0))
     observe("masked", subject.collate(several, 0, mask_prompt=True))
 
 
 def test_collate_prompt_that_just_fits(subject, draw, observe):
+    """ValueError: a prompt is longer than max_length, masked or not, so that no token of its answer would be a
+    target."""
     several = rows(draw, (8, 4), (4, 4), (6, 3))
     for mask_prompt in (False, True):
         found = subject.collate(several, 0, max_length=4, mask_prompt=mask_prompt)
@@ -554,6 +612,8 @@ def test_collate_prompt_that_just_fits(subject, draw, observe):
 
 
 def test_collate_prompt_too_long(subject, draw, observe):
+    """ValueError: a prompt is longer than max_length, masked or not, so that no token of its answer would be a
+    target. The message should name the row, counted from 0, the length of its prompt, and max_length."""
     several = rows(draw, (30, 8), (5, 2), (30, 8), (11, 8), (28, 26))
     call, mentions = subject.collate, ("4", "26", "13")
     for mask_prompt in (False, True):
@@ -565,6 +625,8 @@ def test_collate_prompt_too_long(subject, draw, observe):
 
 
 def test_extract_response_heading(subject, draw, observe):
+    """If what the model wrote begins with "### Response:", because the prompt lacked it, that heading is left
+    out, once. Anywhere later it is part of the answer."""
     extract, heading = subject.extract_response, "### Response:"
     prompt, answer = draw.text(20), draw.word()
     observe("written by the model", extract(f"{prompt}\n\n{heading}\n{answer}<|endoftext|>", prompt))
@@ -576,12 +638,14 @@ def test_extract_response_heading(subject, draw, observe):
 
 
 def test_extract_response_end_of_text_in_the_prompt(subject, draw, observe):
+    """END_OF_TEXT within the prompt ends nothing."""
     extract, word = subject.extract_response, draw.word()
     prompt = f"What is <|endoftext|>? Say {word}.\n"
     observe("end of text in the prompt", extract(f"{prompt}{word}, or an end.<|endoftext|>", prompt))
 
 
 def test_extract_response_text_without_its_prompt(subject, draw, observe):
+    """ValueError: the text does not begin with the prompt. The message should contain the word "prompt"."""
     extract, word = subject.extract_response, draw.word()
     prompt = f"What is this? Say {word}.\n"
     observe.outcome("another text", extract, f"Something {word}", f"Nothing {word}", mentions=("prompt",))
@@ -590,6 +654,7 @@ def test_extract_response_text_without_its_prompt(subject, draw, observe):
 
 
 def test_update_instruct_one_thing_after_the_other(subject, draw, observe):
+    """As there, each batch should go backward before the next one goes forward."""
     model = tiny(draw)
     subject.update_instruct(model, unequal(draw)[:3], GradientDescent(model), 0.25, 1e6, "cpu")
     observe("what happened", model.events)
@@ -597,6 +662,7 @@ def test_update_instruct_one_thing_after_the_other(subject, draw, observe):
 
 
 def test_update_instruct_batch_in_which_nothing_counts(subject, draw, observe):
+    """A batch in which no target counts should have no influence on the step."""
     for order in ((0, 1, 2), (1, 0, 2), (1, 2, 0), (0, 0, 1)):
         model = tiny(draw)
         optimizer = GradientDescent(model)
@@ -609,6 +675,7 @@ def test_update_instruct_batch_in_which_nothing_counts(subject, draw, observe):
 
 
 def test_update_instruct_group_in_which_nothing_counts(subject, draw, observe):
+    """If no target of the whole group counts, the optimizer should not step, and the weights should stay."""
     for size in (1, 2):
         model = tiny(draw)
         optimizer = GradientDescent(model)
@@ -621,6 +688,7 @@ def test_update_instruct_group_in_which_nothing_counts(subject, draw, observe):
 
 
 def test_train_instruct_interrupted_is_as_in_one_go(subject, draw, observe):
+    """One that stops and goes on with its history should be the same as one in one go, to the last bit."""
     train = subject.train_instruct
     training, validation = shuffling_loader(draw, 6), unequal(draw)[:2]
     settings = config(subject, 2, warmup_steps=2, max_norm=0.5, accumulate=2, eval_every=2, eval_batches=1)
@@ -631,7 +699,7 @@ def test_train_instruct_interrupted_is_as_in_one_go(subject, draw, observe):
     observe("history in one go", everything(whole), tolerance=1e-4)
     for step, error in ((1, Stop), (3, KeyboardInterrupt)):
         torch.set_rng_state(start)
-        model, history = tiny(draw, dropout=0.5), subject.History()
+        model, history = tiny(draw, dropout=0.5), ex13(subject).History()
         stop = {"on_step": stopping_after(step, error), "history": history}
         try:
             train(model, training, validation, GradientDescent(model), settings, **sample, **stop)
@@ -645,14 +713,15 @@ def test_train_instruct_interrupted_is_as_in_one_go(subject, draw, observe):
 
 
 def test_train_instruct_with_nothing_to_do(subject, draw, observe):
+    """A training that is finished, has 0 epochs or no batches returns at once."""
     train = subject.train_instruct
     training = short(draw, 3)
     cases = (
         ("no epochs", training, 0, None),
         ("no batches", [], 2, None),
-        ("no batches, a history", [], 2, subject.History(0, 99, [], ["a"])),
-        ("finished", training, 2, subject.History(6, 99, [], ["a", "b"])),
-        ("more than finished", training, 1, subject.History(6, 99, [], ["a", "b"])),
+        ("no batches, a history", [], 2, ex13(subject).History(0, 99, [], ["a"])),
+        ("finished", training, 2, ex13(subject).History(6, 99, [], ["a", "b"])),
+        ("more than finished", training, 1, ex13(subject).History(6, 99, [], ["a", "b"])),
     )
     for what, loader, epochs, history in cases:
         model, seen = tiny(draw), []

@@ -105,6 +105,7 @@ def step(model, ids, rate=0.1):
 
 
 def test_update_is_the_scaled_product(subject, draw, observe):
+    """The update: alpha/rank · x @ A @ B."""
     for in_dim, out_dim, rank, alpha in ((5, 8, 3, 2.0), (8, 5, 2, 5), (4, 6, 1, 0.5), (4, 2, 5, 3)):
         layer = subject.LoRALayer(in_dim, out_dim, rank, alpha)
         observe("parameters", shapes(layer))
@@ -114,6 +115,7 @@ def test_update_is_the_scaled_product(subject, draw, observe):
 
 
 def test_lesson_example(subject, draw, observe):
+    """Example: the one of the lesson gives (12, 0, 4)."""
     layer = subject.LoRALayer(4, 3, rank=1, alpha=2)
     with torch.no_grad():
         layer.A.copy_(torch.tensor([[1.0], [0.0], [2.0], [-1.0]]))
@@ -122,6 +124,7 @@ def test_lesson_example(subject, draw, observe):
 
 
 def test_layer_begins_with_a_random_a_and_b_at_zero(subject, draw, observe):
+    """For this shape that means uniform between −1/√rank and 1/√rank. B is zero."""
     for in_dim, rank in ((700, 4), (200, 16)):
         layer = subject.LoRALayer(in_dim, 9, rank, alpha=8)
         scaled = layer.A * rank**0.5
@@ -134,6 +137,7 @@ def test_layer_begins_with_a_random_a_and_b_at_zero(subject, draw, observe):
 
 
 def test_linear_with_lora_begins_as_the_linear(subject, draw, observe):
+    """float (…, out); equal to `linear(x)`, to the bit, as long as B is zero"""
     for bias in (True, False):
         linear = nn.Linear(5, 8, bias=bias)
         draw.fill(linear)
@@ -145,6 +149,7 @@ def test_linear_with_lora_begins_as_the_linear(subject, draw, observe):
 
 
 def test_linear_with_lora_adds_the_update(subject, draw, observe):
+    """What the linear layer says, plus the update."""
     for bias in (True, False):
         linear = nn.Linear(5, 8, bias=bias)
         wrapped = subject.LinearWithLoRA(linear, rank=3, alpha=7)
@@ -158,6 +163,7 @@ def test_linear_with_lora_adds_the_update(subject, draw, observe):
 
 
 def test_replace_linear_with_lora_wraps_every_linear(subject, draw, observe):
+    """Each `nn.Linear` should give its place to a LinearWithLoRA that holds it."""
     model = Net()
     observe("returned", subject.replace_linear_with_lora(model, rank=2, alpha=3))
     observe("parameters", shapes(model))
@@ -166,6 +172,7 @@ def test_replace_linear_with_lora_wraps_every_linear(subject, draw, observe):
 
 
 def test_replace_linear_with_lora_changes_no_result_at_first(subject, draw, observe):
+    """So A @ B is zero, and at the start the model computes what it did before, to the bit."""
     model, ids = Net(), ids_of(draw)
     draw.fill(model)
     before, parameters = model(ids), numbers(model)
@@ -176,6 +183,7 @@ def test_replace_linear_with_lora_changes_no_result_at_first(subject, draw, obse
 
 
 def test_replace_linear_with_lora_freezes_all_but_a_and_b(subject, draw, observe):
+    """Afterwards every A and B trains, and nothing else."""
     for tied in (False, True):
         model = Net(tied)
         subject.replace_linear_with_lora(model, rank=2, alpha=3)
@@ -186,6 +194,7 @@ def test_replace_linear_with_lora_freezes_all_but_a_and_b(subject, draw, observe
 
 
 def test_replace_linear_with_lora_leaves_a_tied_head_alone(subject, draw, observe):
+    """One whose weight is also elsewhere in the model, such as a tied head, is left alone."""
     model = Net(tied=True)
     observe("returned", subject.replace_linear_with_lora(model, rank=2, alpha=3))
     observe("parameters", shapes(model))
@@ -195,6 +204,7 @@ def test_replace_linear_with_lora_leaves_a_tied_head_alone(subject, draw, observ
 
 
 def test_lora_state_dict(subject, draw, observe):
+    """the A and B of every LoRALayer, and nothing else, under the names that `model.state_dict()` has for them"""
     model = Net()
     model.parts[0].first = subject.LinearWithLoRA(model.parts[0].first, rank=2, alpha=3)
     model.more["deep"][1][0] = subject.LinearWithLoRA(model.more["deep"][1][0], rank=3, alpha=3)
@@ -203,6 +213,7 @@ def test_lora_state_dict(subject, draw, observe):
 
 
 def test_lora_state_dict_of_a_whole_model(subject, draw, observe):
+    """the A and B of every LoRALayer, and nothing else, under the names that `model.state_dict()` has for them"""
     state_of, replace = subject.lora_state_dict, subject.replace_linear_with_lora
     model = Net(tied=True)
     replace(model, rank=2, alpha=3)
@@ -211,6 +222,7 @@ def test_lora_state_dict_of_a_whole_model(subject, draw, observe):
 
 
 def test_load_lora_and_lora_state_dict_take_what_was_learned_to_another_model(subject, draw, observe):
+    """Put what lora_state_dict saved into a model that was wrapped in the same way."""
     load, state_of, replace = subject.load_lora, subject.lora_state_dict, subject.replace_linear_with_lora
     ids, model, other = ids_of(draw), Net(), Net()
     draw.fill(model)
@@ -228,6 +240,7 @@ def test_load_lora_and_lora_state_dict_take_what_was_learned_to_another_model(su
 
 
 def test_load_lora(subject, draw, observe):
+    """The numbers are copied into the A and B of the model."""
     model = Net()
     model.parts[0].first = subject.LinearWithLoRA(model.parts[0].first, rank=2, alpha=3)
     model.head = subject.LinearWithLoRA(model.head, rank=3, alpha=3)
@@ -244,6 +257,7 @@ def test_load_lora(subject, draw, observe):
 
 
 def test_merge_lora_adds_the_update_to_the_weight(subject, draw, observe):
+    """Add every update into its linear layer, and put that layer back where it was."""
     for in_dim, out_dim, bias in ((5, 8, True), (6, 6, False), (8, 3, True)):
         linear = nn.Linear(in_dim, out_dim, bias=bias)
         model = nn.Sequential(subject.LinearWithLoRA(linear, rank=2, alpha=3))
@@ -253,6 +267,7 @@ def test_merge_lora_adds_the_update_to_the_weight(subject, draw, observe):
 
 
 def test_merge_lora_computes_what_the_model_did_before(subject, draw, observe):
+    """Afterwards no LoRALayer is left, and the model computes what it did before, but for rounding."""
     merge, replace = subject.merge_lora, subject.replace_linear_with_lora
     for tied in (False, True):
         model, ids = Net(tied), ids_of(draw)
@@ -267,6 +282,7 @@ def test_merge_lora_computes_what_the_model_did_before(subject, draw, observe):
 
 
 def test_merge_lora_example_of_the_lesson(subject, draw, observe):
+    """Example: the one of the lesson adds [[6, 0, 12, −6], [0, 0, 0, 0], [2, 0, 4, −2]] to the weight."""
     model = nn.Sequential(subject.LinearWithLoRA(nn.Linear(4, 3), rank=1, alpha=2))
     with torch.no_grad():
         model[0].linear.weight.zero_()
@@ -278,6 +294,8 @@ def test_merge_lora_example_of_the_lesson(subject, draw, observe):
 
 
 def test_merge_lora_puts_the_very_layer_back(subject, draw, observe):
+    """Each LinearWithLoRA should give its place back to its own linear layer, which keeps its bias. Its weight
+    stays the same Parameter, with other numbers."""
     model, linears = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3, bias=False)), []
     for place in (0, 2):
         linears.append(model[place])
@@ -293,6 +311,7 @@ def test_merge_lora_puts_the_very_layer_back(subject, draw, observe):
 
 
 def test_count_trainable(subject, draw, observe):
+    """two ints: the numbers in parameters that require a gradient, and the numbers in all parameters"""
     model = Net(tied=True)
     observe("everything trains", subject.count_trainable(model))
     model.parts[0].requires_grad_(False)
@@ -305,6 +324,7 @@ def test_count_trainable(subject, draw, observe):
 
 
 def test_count_trainable_after_replace_linear_with_lora(subject, draw, observe):
+    """Example: (14, 29) for nn.Sequential(nn.Linear(4, 3)) after replace_linear_with_lora at rank 2."""
     count, replace = subject.count_trainable, subject.replace_linear_with_lora
     model = nn.Sequential(nn.Linear(4, 3))
     replace(model, rank=2, alpha=4)
@@ -319,6 +339,7 @@ def test_count_trainable_after_replace_linear_with_lora(subject, draw, observe):
 
 
 def test_rank_below_one_is_refused(subject, draw, observe):
+    """ValueError: rank is below 1. The message should name the rank."""
     for rank in (0, -3):
         observe.outcome(f"rank {rank}", subject.LoRALayer, 5, 8, rank, 4, mentions=(str(rank),))
         observe.outcome(
@@ -327,6 +348,7 @@ def test_rank_below_one_is_refused(subject, draw, observe):
 
 
 def test_replace_linear_with_lora_refuses_a_rank_below_one(subject, draw, observe):
+    """ValueError: rank is below 1. The message should name the rank. The model is as it was."""
     for rank in (0, -3):
         model = Net(tied=True)
         model.parts[1].norm.requires_grad_(False)
@@ -336,6 +358,7 @@ def test_replace_linear_with_lora_refuses_a_rank_below_one(subject, draw, observ
 
 
 def test_linear_with_lora_follows_device_and_dtype(subject, draw, observe):
+    """A and B should be on the device of the linear layer's weight, and of its dtype."""
     for dtype in (torch.float64, torch.bfloat16):
         wrapped = subject.LinearWithLoRA(nn.Linear(5, 8, dtype=dtype), rank=2, alpha=3)
         observe("dtypes", {name: value.dtype for name, value in wrapped.named_parameters()})
@@ -345,6 +368,7 @@ def test_linear_with_lora_follows_device_and_dtype(subject, draw, observe):
 
 
 def test_linear_with_lora_keeps_the_digits_of_float64(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     wrapped = subject.LinearWithLoRA(nn.Linear(5, 8, dtype=torch.float64), rank=3, alpha=7)
     draw.fill(wrapped)
     with torch.no_grad():
@@ -354,6 +378,7 @@ def test_linear_with_lora_keeps_the_digits_of_float64(subject, draw, observe):
 
 
 def test_gradients_through_linear_with_lora(subject, draw, observe):
+    """Nothing is frozen here: replace_linear_with_lora does that."""
     for frozen in (False, True):
         wrapped = subject.LinearWithLoRA(nn.Linear(5, 8).requires_grad_(not frozen), rank=2, alpha=3)
         observe("what trains", training(wrapped))
@@ -366,6 +391,7 @@ def test_gradients_through_linear_with_lora(subject, draw, observe):
 
 
 def test_gradients_through_the_layer(subject, draw, observe):
+    """Gradients must reach every float input."""
     layer = subject.LoRALayer(5, 8, 2, alpha=3)
     with torch.no_grad():
         layer.A.copy_(draw.normal(5, 2))
@@ -378,6 +404,8 @@ def test_gradients_through_the_layer(subject, draw, observe):
 
 
 def test_replace_linear_with_lora_never_wraps_twice(subject, draw, observe):
+    """Never twice: a linear layer that a LinearWithLoRA already holds is not wrapped again, and that one's A and
+    B stay as they are. They train after a second call, too."""
     replace = subject.replace_linear_with_lora
     model = Net(tied=True)
     replace(model, rank=2, alpha=3)
@@ -396,6 +424,8 @@ def test_replace_linear_with_lora_never_wraps_twice(subject, draw, observe):
 
 
 def test_replace_linear_with_lora_on_a_linear_with_lora(subject, draw, observe):
+    """Never twice: a linear layer that a LinearWithLoRA already holds is not wrapped again, and that one's A and
+    B stay as they are."""
     wrapped = subject.LinearWithLoRA(nn.Linear(5, 8), rank=2, alpha=3)
     replace = subject.replace_linear_with_lora
     observe.outcome("returned", replace, wrapped, 3, 5)
@@ -404,6 +434,7 @@ def test_replace_linear_with_lora_on_a_linear_with_lora(subject, draw, observe):
 
 
 def test_replace_linear_with_lora_leaves_what_stands_in_two_places_alone(subject, draw, observe):
+    """Elsewhere means another name for the same Parameter: of another module, or of the same layer used twice."""
     replace = subject.replace_linear_with_lora
     block = Part()
     one, other = nn.Linear(WIDTH, 4), nn.Linear(WIDTH, 4)
@@ -420,6 +451,7 @@ def test_replace_linear_with_lora_leaves_what_stands_in_two_places_alone(subject
 
 
 def test_replace_linear_with_lora_takes_equal_numbers_for_two_weights(subject, draw, observe):
+    """Equal numbers in two Parameters share nothing."""
     model = Net()
     with torch.no_grad():
         model.head.weight.copy_(model.table.weight)
@@ -429,6 +461,7 @@ def test_replace_linear_with_lora_takes_equal_numbers_for_two_weights(subject, d
 
 
 def test_replace_linear_with_lora_gives_each_layer_its_own_a(subject, draw, observe):
+    """A is filled by `nn.init.kaiming_uniform_` with a=√5."""
     model = Net()
     subject.replace_linear_with_lora(model, rank=2, alpha=3)
     one, other = (part.first.lora for part in model.parts)
@@ -437,6 +470,7 @@ def test_replace_linear_with_lora_gives_each_layer_its_own_a(subject, draw, obse
 
 
 def test_replace_linear_with_lora_on_the_meta_device(subject, draw, observe):
+    """One whose weight is also elsewhere in the model, such as a tied head, is left alone."""
     replace = subject.replace_linear_with_lora
     for tied in (True, False):
         model = Net(tied).to("meta")
@@ -447,6 +481,8 @@ def test_replace_linear_with_lora_on_the_meta_device(subject, draw, observe):
 
 
 def test_replace_linear_with_lora_refuses_a_bare_linear(subject, draw, observe):
+    """ValueError: the model is itself an `nn.Linear`. Nothing is around it in which it could be replaced. The
+    message should name LinearWithLoRA, which does the job."""
     linear = nn.Linear(5, 8)
     replace = subject.replace_linear_with_lora
     observe.outcome("a bare linear layer", replace, linear, 2, 3, mentions=("LinearWithLoRA",))
@@ -454,6 +490,8 @@ def test_replace_linear_with_lora_refuses_a_bare_linear(subject, draw, observe):
 
 
 def test_lora_state_dict_takes_what_a_lora_layer_holds(subject, draw, observe):
+    """What decides is that a LoRALayer holds it, not how it is called or whether it trains. Without a LoRALayer
+    the dict is empty."""
     model = Decoys(subject.LinearWithLoRA(nn.Linear(WIDTH, 4), rank=2, alpha=3))
     draw.fill(model)
     observe("state", subject.lora_state_dict(model))
@@ -464,6 +502,7 @@ def test_lora_state_dict_takes_what_a_lora_layer_holds(subject, draw, observe):
 
 
 def test_lora_state_dict_is_a_copy(subject, draw, observe):
+    """The tensors should be copies without a gradient: later training does not change them."""
     state_of, replace = subject.lora_state_dict, subject.replace_linear_with_lora
     model, ids = Net(), ids_of(draw)
     replace(model, rank=2, alpha=3)
@@ -482,6 +521,8 @@ def test_lora_state_dict_is_a_copy(subject, draw, observe):
 
 
 def test_load_lora_fills_the_same_parameters(subject, draw, observe):
+    """These should stay the same Parameters, with their dtype, device and requires_grad: an optimizer holds on to
+    them."""
     model = nn.Sequential(subject.LinearWithLoRA(nn.Linear(5, 8), rank=2, alpha=3))
     draw.fill(model)
     model[0].lora.A.requires_grad_(False)
@@ -503,6 +544,10 @@ def test_load_lora_fills_the_same_parameters(subject, draw, observe):
 
 
 def test_load_lora_says_what_does_not_fit(subject, draw, observe):
+    """ValueError: a name is missing, a name has no A or B in the model, or a tensor has another shape than its
+    place. The message should list all of these names at once, and both shapes where they differ. The model is as
+    it was."""
+
     def model_of(draw):
         model = nn.Sequential(
             subject.LinearWithLoRA(nn.Linear(5, 8), rank=2, alpha=3),
@@ -544,6 +589,7 @@ def test_load_lora_says_what_does_not_fit(subject, draw, observe):
 
 
 def test_merge_lora_changes_no_requires_grad(subject, draw, observe):
+    """No requires_grad is changed: what was frozen stays frozen."""
     for weight, bias in ((False, False), (True, False), (False, True)):
         linear = nn.Linear(5, 8)
         model = nn.Sequential(nn.LayerNorm(5), subject.LinearWithLoRA(linear, rank=2, alpha=3))
@@ -556,6 +602,7 @@ def test_merge_lora_changes_no_requires_grad(subject, draw, observe):
 
 
 def test_merge_lora_twice(subject, draw, observe):
+    """Afterwards no LoRALayer is left, and the model computes what it did before, but for rounding."""
     merge, replace = subject.merge_lora, subject.replace_linear_with_lora
     model, ids = Net(tied=True), ids_of(draw)
     replace(model, rank=2, alpha=3)
@@ -569,6 +616,7 @@ def test_merge_lora_twice(subject, draw, observe):
 
 
 def test_merge_lora_keeps_the_digits_of_float64(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     model = nn.Sequential(subject.LinearWithLoRA(nn.Linear(5, 8, dtype=torch.float64), rank=3, alpha=7))
     draw.fill(model)
     with torch.no_grad():
@@ -580,6 +628,8 @@ def test_merge_lora_keeps_the_digits_of_float64(subject, draw, observe):
 
 
 def test_merge_lora_refuses_a_bare_linear_with_lora(subject, draw, observe):
+    """ValueError: the model is itself a LinearWithLoRA. Nothing is around it in which it could be replaced. The
+    model is as it was."""
     wrapped = subject.LinearWithLoRA(nn.Linear(5, 8), rank=3, alpha=7)
     draw.fill(wrapped)
     observe.outcome("a bare one", subject.merge_lora, wrapped)
@@ -589,6 +639,7 @@ def test_merge_lora_refuses_a_bare_linear_with_lora(subject, draw, observe):
 
 
 def test_training_moves_a_and_b_only(subject, draw, observe):
+    """Afterwards every A and B trains, and nothing else."""
     replace = subject.replace_linear_with_lora
     model, ids = Net(tied=True), ids_of(draw)
     draw.fill(model)

@@ -7,6 +7,7 @@ import copy
 import re
 import zlib
 from functools import partial
+from importlib import import_module
 
 import torch
 from torch import nn
@@ -146,9 +147,14 @@ def weights(model):
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
+def ex13(subject):
+    """Exercise 13 of the same person. A file need not import what it does not call."""
+    return import_module(".ex13_train", subject.__package__)
+
+
 def config(subject, num_epochs, **named):
     """Steps large enough to be seen; no clipping unless it is asked for."""
-    return subject.TrainConfig(num_epochs, **({"max_lr": 0.8, "min_lr": 0.1, "max_norm": 1e6} | named))
+    return ex13(subject).TrainConfig(num_epochs, **({"max_lr": 0.8, "min_lr": 0.1, "max_norm": 1e6} | named))
 
 
 def points(history):
@@ -179,6 +185,8 @@ def counts(history):
 
 
 def test_dataset_holds_prompt_and_both_answers(subject, draw, observe):
+    """Item i is a tuple of three lists of ids: the prompt, the chosen answer, the rejected answer. The prompt is
+    format_prompt(entry) followed by RESPONSE_HEADING."""
     dataset = subject.PreferenceDataset
     entries = [entry(draw), entry(draw, draw.word()), entry(draw)]
     made = dataset(entries, Letters())
@@ -187,6 +195,8 @@ def test_dataset_holds_prompt_and_both_answers(subject, draw, observe):
 
 
 def test_dataset_encodes_the_texts_apart(subject, draw, observe):
+    """The three texts should be encoded apart from each other, so that no token reaches from the prompt into an
+    answer."""
     made = subject.PreferenceDataset([entry(draw), entry(draw, "word")], Words())
     observe("items", [made[0], made[1]])
 
@@ -195,10 +205,13 @@ def test_dataset_encodes_the_texts_apart(subject, draw, observe):
 
 
 def test_collate_lesson_example(subject, draw, observe):
+    """A row is prompt, answer, one end-of-text, then padding; T fits the longest row of both sides. The mask is
+    True at the answer and its end-of-text."""
     observe("batch", subject.collate_preferences([([5, 6], [8, 9], [4])], 0))
 
 
 def test_collate_pads_to_the_longest_row(subject, draw, observe):
+    """A row is prompt, answer, one end-of-text, then padding; T fits the longest row of both sides."""
     for what, sizes in (("chosen", (7, 2, 4)), ("rejected", (3, 5, 9))):
         given = [pair(draw, 4, 2, 3), pair(draw, *sizes), pair(draw, 2, 4, 1)]
         observe(f"the longest row is {what}", subject.collate_preferences(given, 9))
@@ -206,11 +219,13 @@ def test_collate_pads_to_the_longest_row(subject, draw, observe):
 
 
 def test_collate_goes_by_places(subject, draw, observe):
+    """Positions decide what counts, never ids: pad_token_id may also occur within a prompt or an answer."""
     given = [([0, 3, 0], [0, 0, 2], [0]), ([4, 0], [1, 0], [0, 0, 7, 0]), ([1], [5], [0, 5])]
     observe("the padding token is in the texts", subject.collate_preferences(given, 0))
 
 
 def test_collate_cuts_at_the_end(subject, draw, observe):
+    """A row longer than max_length is cut at its end, before padding."""
     for max_length in (7, 10, 30, 9, 6, 5):
         given = [pair(draw, 4, 4, 1), pair(draw, 2, 2, 6), pair(draw, 3, 1, 5)]
         observe(f"at most {max_length}", subject.collate_preferences(given, 9, max_length))
@@ -220,6 +235,7 @@ def test_collate_cuts_at_the_end(subject, draw, observe):
 
 
 def test_sequence_logprobs(subject, draw, observe):
+    """How likely a model finds the answers: the sum of the log probabilities of their tokens."""
     logits, ids = draw.normal(3, 7, 5), draw.integers(3, 7, high=5)
     mask = torch.tensor([[False] * start + [True] * (end - start) + [False] * (7 - end) for start, end in SPANS])
     observe("answers of several lengths", subject.sequence_logprobs(logits, ids, mask))
@@ -233,6 +249,7 @@ SPANS = ((2, 4), (3, 7), (1, 6))
 
 
 def test_sequence_logprobs_lesson_example(subject, draw, observe):
+    """Example: probabilities 0.5, 0.8 and 0.5 give ln 0.2 = −1.609."""
     places = torch.zeros(1, 5, 10)
     for place, (token, share) in enumerate(((8, 0.5), (9, 0.8), (0, 0.5)), start=1):
         places[0, place] = (1 - share) / 9
@@ -243,6 +260,7 @@ def test_sequence_logprobs_lesson_example(subject, draw, observe):
 
 
 def test_sequence_logprobs_by_one_token(subject, draw, observe):
+    """The logits at position t are about the token at position t + 1."""
     logits, ids = draw.normal(6, 7, 5), draw.integers(6, 7, high=5)
     mask = torch.zeros(6, 7, dtype=torch.bool)
     mask[range(6), range(1, 7)] = True
@@ -253,6 +271,8 @@ def test_sequence_logprobs_by_one_token(subject, draw, observe):
 
 
 def test_dpo_loss(subject, draw, observe):
+    """The *reward* of an answer says how much likelier the policy finds it than the reference does, times a
+    factor β"""
     for beta in (0.1, 0.7):
         logprobs = [draw.normal(6, scale=6.0, shift=-20.0) for _ in range(4)]
         observe(f"beta {beta}", parts(subject.dpo_loss(*logprobs, beta=beta)), tolerance=1e-4)
@@ -261,16 +281,19 @@ def test_dpo_loss(subject, draw, observe):
 
 
 def test_dpo_loss_lesson_example(subject, draw, observe):
+    """Example: ln 0.2, ln 0.1, ln 0.1, ln 0.2 give the loss 0.6262 of the lesson, margin 0.1386, accuracy 1.0."""
     logprobs = [torch.tensor([share]).log() for share in (0.2, 0.1, 0.1, 0.2)]
     observe("result", parts(subject.dpo_loss(*logprobs)))
 
 
 def test_dpo_loss_at_the_start(subject, draw, observe):
+    """At the start both models are equal, rewards and margin are 0, and the loss is −ln σ(0) = ln 2 = 0.693."""
     chosen, rejected = draw.normal(5, shift=-9.0), draw.normal(5, shift=-7.0)
     observe("both models are equal", parts(subject.dpo_loss(chosen, rejected, chosen, rejected)))
 
 
 def test_dpo_loss_gradient(subject, draw, observe):
+    """loss float (), the mean over the pairs, ready for `backward`"""
     policy = [draw.normal(6, scale=2.0).requires_grad_(True) for _ in range(2)]
     reference = [draw.normal(6, scale=2.0) for _ in range(2)]
     result = subject.dpo_loss(*policy, *reference, 0.4)
@@ -285,6 +308,7 @@ def test_dpo_loss_gradient(subject, draw, observe):
 
 
 def test_dpo_loss_batch(subject, draw, observe):
+    """a DPOResult; `backward` on its loss reaches the policy's parameters"""
     find = subject.dpo_loss_batch
     policy, reference = models(draw)
     for rows, beta in ((3, 0.1), (2, 0.8)):
@@ -299,6 +323,7 @@ def test_dpo_loss_batch(subject, draw, observe):
 
 
 def test_dpo_loss_batch_leaves_the_reference_alone(subject, draw, observe):
+    """The reference should run in evaluation mode and without a graph, and have its former mode afterwards."""
     find = subject.dpo_loss_batch
     for mode in (True, False):
         policy, reference = models(draw)
@@ -311,6 +336,8 @@ def test_dpo_loss_batch_leaves_the_reference_alone(subject, draw, observe):
 
 
 def test_dpo_loss_batch_drops_nothing_in_the_reference(subject, draw, observe):
+    """The reference should run in evaluation mode and without a graph, and have its former mode afterwards. The
+    mode of the policy stays."""
     find = subject.dpo_loss_batch
     policy, reference = models(draw, dropout=0.5)
     given = batch(draw, 3, 7)
@@ -326,6 +353,7 @@ def test_dpo_loss_batch_drops_nothing_in_the_reference(subject, draw, observe):
 
 
 def test_evaluate_dpo(subject, draw, observe):
+    """three Python floats: loss, margin and accuracy, each a mean over *pairs*"""
     evaluate = subject.evaluate_dpo
     policy, reference = models(draw)
     loader = batches(draw, (3, 7), (1, 5), (4, 6), (2, 9))
@@ -336,6 +364,8 @@ def test_evaluate_dpo(subject, draw, observe):
 
 
 def test_evaluate_dpo_only_looks(subject, draw, observe):
+    """The policy runs in evaluation mode and without a graph. Afterwards it is in the mode in which it was
+    before."""
     evaluate = subject.evaluate_dpo
     for mode in (True, False):
         policy, reference = models(draw, dropout=0.5)
@@ -353,6 +383,7 @@ def test_evaluate_dpo_only_looks(subject, draw, observe):
 
 
 def test_update_dpo_from_one_batch(subject, draw, observe):
+    """the number of pairs in the group, a Python int"""
     update = subject.update_dpo
     policy, reference = models(draw)
     optimizer = GradientDescent(policy)
@@ -369,6 +400,8 @@ def test_update_dpo_from_one_batch(subject, draw, observe):
 
 
 def test_update_dpo_weighs_pairs_alike(subject, draw, observe):
+    """As `update` of ex13, but the gradient should be that of the mean loss over all *pairs* of the group: a
+    batch weighs as much as it has pairs."""
     update = subject.update_dpo
     policy, reference = models(draw)
     optimizer = GradientDescent(policy)
@@ -395,6 +428,7 @@ def joined(rows):
 
 
 def test_train_dpo(subject, draw, observe):
+    """training_steps gives each step's batches and learning rate. Each step is one update_dpo."""
     train = subject.train_dpo
     policy, reference = models(draw)
     optimizer, seen = GradientDescent(policy), []
@@ -411,15 +445,18 @@ def test_train_dpo(subject, draw, observe):
 
 
 def test_train_dpo_without_anything_optional(subject, draw, observe):
+    """training_steps gives each step's batches and learning rate. Each step is one update_dpo."""
     train = subject.train_dpo
     policy, reference = models(draw)
     training, validation = batches(draw, (2, 6), (1, 7)), batches(draw, (2, 6))
-    history = train(policy, reference, training, validation, GradientDescent(policy), subject.TrainConfig(5))
+    history = train(policy, reference, training, validation, GradientDescent(policy), ex13(subject).TrainConfig(5))
     observe("history", everything(history), tolerance=1e-4)
     observe("weights", weights(policy), tolerance=1e-4)
 
 
 def test_train_dpo_evaluates_every_few_steps(subject, draw, observe):
+    """If step is a multiple of config.eval_every: seed_loader(train_loader, config.seed), evaluate_dpo on both
+    loaders, append a DPOEvaluation."""
     train = subject.train_dpo
     for eval_every, eval_batches in ((1, 1), (3, None)):
         policy, reference = models(draw)
@@ -430,6 +467,7 @@ def test_train_dpo_evaluates_every_few_steps(subject, draw, observe):
 
 
 def test_train_dpo_never_learns_from_the_validation_batches(subject, draw, observe):
+    """training_steps gives each step's batches and learning rate. Each step is one update_dpo."""
     train = subject.train_dpo
     policy, reference = models(draw, dropout=0.5)
     training, validation = batches(draw, (2, 6), (1, 6)), batches(draw, (2, 7), (1, 8))
@@ -442,6 +480,8 @@ def test_train_dpo_never_learns_from_the_validation_batches(subject, draw, obser
 
 
 def test_train_dpo_looks_at_the_same_batches_each_time(subject, draw, observe):
+    """If step is a multiple of config.eval_every: seed_loader(train_loader, config.seed), evaluate_dpo on both
+    loaders, append a DPOEvaluation."""
     train = subject.train_dpo
     (policy, reference), loader = models(draw), shuffling_loader(draw, 7)
     looked_at, learned_from = [], []
@@ -465,6 +505,8 @@ def test_train_dpo_looks_at_the_same_batches_each_time(subject, draw, observe):
 
 
 def test_dataset_encodes_once(subject, draw, observe):
+    """Everything is encoded once, when the data set is made. What somebody does to `entries`, or to an item that
+    was handed out, does not change the data set."""
     tokenizer, entries = Letters(), [entry(draw), entry(draw, "more")]
     made = subject.PreferenceDataset(entries, tokenizer)
     tokenizer.texts.clear()
@@ -479,6 +521,7 @@ def test_dataset_encodes_once(subject, draw, observe):
 
 
 def test_datasets_share_nothing(subject, draw, observe):
+    """`len` is the number of pairs; an index beyond it is an IndexError."""
     made = [subject.PreferenceDataset([entry(draw) for _ in range(number)], Letters()) for number in (2, 1, 0)]
     observe("how many", [len(one) for one in made])
     observe("first items", [made[0][0], made[1][0]])
@@ -487,11 +530,14 @@ def test_datasets_share_nothing(subject, draw, observe):
 
 
 def test_collate_of_empty_answers(subject, draw, observe):
+    """An answer may be empty: its end-of-text counts."""
     given = [pair(draw, 3, 0, 2), pair(draw, 2, 3, 0), pair(draw, 4, 0, 0)]
     observe("batch", subject.collate_preferences(given, 9))
 
 
 def test_collate_refuses_a_prompt_without_room(subject, draw, observe):
+    """ValueError: a prompt has max_length tokens or more, so that no room is left for an answer. The message
+    should name the row, counted from 0, and both numbers."""
     given = [pair(draw, 4, 2, 3), pair(draw, 5, 1, 1), pair(draw, 17, 2, 4)]
     observe("a room of 18", subject.collate_preferences(given, 9, max_length=18))
     for room in (17, 13):
@@ -501,6 +547,7 @@ def test_collate_refuses_a_prompt_without_room(subject, draw, observe):
 
 
 def test_collate_changes_nothing(subject, draw, observe):
+    """A call must not change its inputs."""
     given = [pair(draw, 3, 2, 4), pair(draw, 2, 3, 1)]
     first = subject.collate_preferences(given, 9, 6)
     observe("the pairs afterwards", given)
@@ -509,11 +556,13 @@ def test_collate_changes_nothing(subject, draw, observe):
 
 
 def test_collate_onto_a_device(subject, draw, observe):
+    """device where the tensors should be"""
     made = subject.collate_preferences([pair(draw, 3, 2, 4)], 9, device="meta")
     observe("where the tensors are", {name: str(made[name].device) for name in sorted(made)})
 
 
 def test_sequence_logprobs_ignores_the_first_place(subject, draw, observe):
+    """Nothing predicts the token at position 0, so mask[b, 0] has no influence."""
     logits, ids = draw.normal(2, 6, 5), draw.integers(2, 6, high=5)
     for first in (True, False):
         mask = torch.tensor([[first, False, False, True, True, False], [first, True, False, False, False, False]])
@@ -522,12 +571,14 @@ def test_sequence_logprobs_ignores_the_first_place(subject, draw, observe):
 
 
 def test_sequence_logprobs_of_large_logits(subject, draw, observe):
+    """Logits of ±2000 give finite sums."""
     logits, ids = draw.uniform(3, 7, 5, low=-2000, high=2000), draw.integers(3, 7, high=5)
     mask = torch.tensor([[False] * 3 + [True] * 3 + [False]]).expand(3, 7)
     observe("sums", subject.sequence_logprobs(logits, ids, mask), tolerance=1e-3)
 
 
 def test_sequence_logprobs_gradient(subject, draw, observe):
+    """Gradients must reach every float input."""
     logits, ids = draw.normal(3, 7, 5).requires_grad_(True), draw.integers(3, 7, high=5)
     mask = torch.tensor([[False] * start + [True] * (end - start) + [False] * (7 - end) for start, end in SPANS])
     (subject.sequence_logprobs(logits, ids, mask) * draw.normal(3)).sum().backward()
@@ -535,12 +586,14 @@ def test_sequence_logprobs_gradient(subject, draw, observe):
 
 
 def test_sequence_logprobs_in_float64(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     logits, ids = draw.normal(3, 7, 5).double(), draw.integers(3, 7, high=5)
     mask = torch.ones(3, 7, dtype=torch.bool)
     observe("to more digits than a float32 has", subject.sequence_logprobs(logits, ids, mask), tolerance=1e-12)
 
 
 def test_sequence_logprobs_refuses_an_empty_answer(subject, draw, observe):
+    """ValueError: a row in which no token counts. The message should name the row, counted from 0."""
     logits, ids = draw.normal(4, 6, 5), draw.integers(4, 6, high=5)
     for row in (3, 0):
         mask = torch.ones(4, 6, dtype=torch.bool)
@@ -555,6 +608,7 @@ def test_sequence_logprobs_refuses_an_empty_answer(subject, draw, observe):
 
 
 def test_dpo_loss_of_large_margins(subject, draw, observe):
+    """Margins of ±1000 should give a finite loss and a finite gradient; `F.logsigmoid` does."""
     for far in (120.0, 1000.0, 10000.0):
         chosen = torch.tensor([far, -far, 0.0]).requires_grad_(True)
         rejected = torch.zeros(3, requires_grad=True)
@@ -565,17 +619,22 @@ def test_dpo_loss_of_large_margins(subject, draw, observe):
 
 
 def test_dpo_loss_of_equal_rewards(subject, draw, observe):
+    """Equal rewards do not count as right."""
     chosen, rejected = torch.tensor([-3.0, -4.0, -5.0, -2.0]), torch.tensor([-7.0, -1.0, -6.0, -2.0])
     found = subject.dpo_loss(chosen, rejected, chosen - 1.0, rejected - torch.tensor([1.0, 1.0, 0.5, 2.0]), 0.5)
     observe("two equal, one right, one wrong", parts(found))
 
 
 def test_dpo_loss_in_float64(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     logprobs = [draw.normal(6).double() for _ in range(4)]
-    observe("to more digits than a float32 has", parts(subject.dpo_loss(*logprobs, 0.3)), tolerance=1e-12)
+    found = parts(subject.dpo_loss(*logprobs, 0.3))
+    observe("accuracy", found.pop("accuracy"))  # a share of the pairs, whatever it is computed in
+    observe("to more digits than a float32 has", found, tolerance=1e-12)
 
 
 def test_dpo_loss_batch_keeps_gradients_of_the_reference(subject, draw, observe):
+    """Gradients that the reference has stay as they are."""
     find = subject.dpo_loss_batch
     policy, reference = models(draw)
     for parameter in reference.parameters():
@@ -594,6 +653,7 @@ class Broken(Table):
 
 
 def test_dpo_loss_batch_restores_the_mode_after_an_error(subject, draw, observe):
+    """Its mode is restored also if a model raises an error."""
     find = subject.dpo_loss_batch
     policy, reference = models(draw)
     observe.outcome("the reference fails", find, batch(draw, 2, 6), policy, broken := Broken())
@@ -622,6 +682,7 @@ def marked(draw, asked, *shapes):
 
 
 def test_dpo_loss_batch_moves_the_batch(subject, draw, observe):
+    """device where both models are, and each tensor of the batch should go"""
     find = subject.dpo_loss_batch
     for device in ("cpu:0", torch.device("cpu", 0)):
         (policy, reference), asked = models(draw), []
@@ -631,6 +692,7 @@ def test_dpo_loss_batch_moves_the_batch(subject, draw, observe):
 
 
 def test_evaluate_dpo_of_nothing(subject, draw, observe):
+    """Without any pair: nan, nan, nan."""
     evaluate = subject.evaluate_dpo
     policy, reference = models(draw)
     observe("no batches", evaluate(policy, reference, []))
@@ -638,6 +700,7 @@ def test_evaluate_dpo_of_nothing(subject, draw, observe):
 
 
 def test_evaluate_dpo_restores_the_mode_after_an_error(subject, draw, observe):
+    """The mode is restored also after an error."""
     evaluate = subject.evaluate_dpo
     (policy, reference), given = models(draw), batches(draw, (2, 6))
     observe.outcome("the policy fails", evaluate, broken := Broken(), reference, given)
@@ -647,6 +710,7 @@ def test_evaluate_dpo_restores_the_mode_after_an_error(subject, draw, observe):
 
 
 def test_evaluate_dpo_moves_the_batches(subject, draw, observe):
+    """policy, reference, beta, device as dpo_loss_batch takes them"""
     evaluate = subject.evaluate_dpo
     (policy, reference), asked = models(draw), []
     observe("found", evaluate(policy, reference, marked(draw, asked, (2, 6), (1, 7)), 0.5, "cpu:0"))
@@ -654,6 +718,7 @@ def test_evaluate_dpo_moves_the_batches(subject, draw, observe):
 
 
 def test_update_dpo_starts_from_empty_gradients(subject, draw, observe):
+    """Gradients that were there before do not count."""
     update = subject.update_dpo
     policy, reference = models(draw)
     optimizer = GradientDescent(policy)
@@ -666,6 +731,8 @@ def test_update_dpo_starts_from_empty_gradients(subject, draw, observe):
 
 
 def test_update_dpo_clips_all_gradients_together(subject, draw, observe):
+    """Then all gradients are clipped together, the learning rate is in every group of the optimizer, and it steps
+    once."""
     update = subject.update_dpo
     for max_norm in (0.01, 0.05, 50.0):
         policy, reference = models(draw)
@@ -681,6 +748,8 @@ def test_update_dpo_clips_all_gradients_together(subject, draw, observe):
 
 
 def test_update_dpo_sets_the_learning_rate_of_every_group(subject, draw, observe):
+    """Then all gradients are clipped together, the learning rate is in every group of the optimizer, and it steps
+    once."""
     update = subject.update_dpo
     for groups in (2, 1, 3):
         policy, reference = models(draw)
@@ -691,6 +760,7 @@ def test_update_dpo_sets_the_learning_rate_of_every_group(subject, draw, observe
 
 
 def test_update_dpo_in_training_mode(subject, draw, observe):
+    """The policy is put into training mode first."""
     update = subject.update_dpo
     policy, reference = models(draw)
     policy.eval()
@@ -701,6 +771,7 @@ def test_update_dpo_in_training_mode(subject, draw, observe):
 
 
 def test_update_dpo_moves_the_batches(subject, draw, observe):
+    """policy, reference, beta, device as dpo_loss_batch takes them"""
     update = subject.update_dpo
     (policy, reference), asked = models(draw), []
     update(policy, reference, marked(draw, asked, (2, 6)), GradientDescent(policy), 0.25, 1e6, 0.5, "cpu:0")
@@ -708,6 +779,7 @@ def test_update_dpo_moves_the_batches(subject, draw, observe):
 
 
 def test_train_dpo_goes_on_from_a_history(subject, draw, observe):
+    """A training that was stopped goes on, with its history, as if it had never stopped, to the last bit."""
     train = subject.train_dpo
     training, validation = batches(draw, (2, 6), (1, 6), (3, 6)), batches(draw, (2, 6))
     for step in (1, 3):
@@ -726,6 +798,7 @@ def test_train_dpo_goes_on_from_a_history(subject, draw, observe):
 
 
 def test_train_dpo_on_step_gets_the_history_itself(subject, draw, observe):
+    """Call on_step(history)."""
     train = subject.train_dpo
     policy, reference = models(draw)
 
@@ -743,6 +816,7 @@ class Stop(Exception):
 
 
 def test_train_dpo_interrupted_is_as_in_one_go(subject, draw, observe):
+    """A training that was stopped goes on, with its history, as if it had never stopped, to the last bit."""
     train = subject.train_dpo
     training, validation = shuffling_loader(draw, 6), batches(draw, (2, 5))
     settings = config(subject, 2, warmup_steps=2, max_norm=0.5, accumulate=2, eval_every=2, eval_batches=1)
@@ -778,6 +852,7 @@ def test_train_dpo_interrupted_is_as_in_one_go(subject, draw, observe):
 
 
 def test_train_dpo_leaves_the_random_state_alone(subject, draw, observe):
+    """Nothing but the policy draws from torch's global random state, and nothing seeds it."""
     train = subject.train_dpo
     (policy, reference), loader = models(draw), shuffling_loader(draw, 5)
     before = torch.get_rng_state().int()
@@ -788,6 +863,7 @@ def test_train_dpo_leaves_the_random_state_alone(subject, draw, observe):
 
 
 def test_train_dpo_with_nothing_to_do(subject, draw, observe):
+    """the history: the given one, if any"""
     train = subject.train_dpo
     training, validation = batches(draw, (2, 6), (1, 6)), batches(draw, (1, 6))
     cases = (
@@ -806,6 +882,7 @@ def test_train_dpo_with_nothing_to_do(subject, draw, observe):
 
 
 def test_train_dpo_moves_the_batches(subject, draw, observe):
+    """policy, reference, beta, device as dpo_loss_batch takes them"""
     train = subject.train_dpo
     for eval_every in (1, 9):
         (policy, reference), trained, judged = models(draw), [], []

@@ -4,6 +4,7 @@ The core first, then the fine print, as in the docstrings. No probe looks into a
 what the next `append` returns.
 """
 
+from importlib import import_module
 from types import SimpleNamespace
 
 import torch
@@ -22,9 +23,24 @@ def keys(draw, *shape):
     return tuple(draw.normal(batch, tokens, heads, width).transpose(1, 2) for _ in range(2))
 
 
+def ex07(subject):
+    """Exercise 7 of the same person. A file need not import what it does not call."""
+    return import_module(".ex07_multihead", subject.__package__)
+
+
+def ex09(subject):
+    """Exercise 9 of the same person. A file need not import what it does not call."""
+    return import_module(".ex09_gpt", subject.__package__)
+
+
+def ex10(subject):
+    """Exercise 10 of the same person. A file need not import what it does not call."""
+    return import_module(".ex10_generate", subject.__package__)
+
+
 def attention_of(subject, draw, *, d_in=6, d_out=12, context_length=9, dropout=0.0, bias=True):
     """Exercise 7's attention with 3 heads, every number of it random."""
-    attention = subject.MultiHeadAttention(d_in, d_out, context_length, dropout, 3, bias)
+    attention = ex07(subject).MultiHeadAttention(d_in, d_out, context_length, dropout, 3, bias)
     draw.fill(attention)
     return attention
 
@@ -37,7 +53,7 @@ def in_chunks(attend, attention, x, cache, *lengths):
 def model_of(subject, draw, tie_weights=True, **changes):
     """A small GPT in evaluation mode, every number of it random."""
     sizes = {"vocab_size": 23, "context_length": 9, "emb_dim": 12, "n_heads": 3, "n_layers": 2, "drop_rate": 0.0}
-    gpt = subject.GPTModel(subject.GPTConfig(**{**sizes, **changes}), tie_weights)
+    gpt = ex09(subject).GPTModel(ex09(subject).GPTConfig(**{**sizes, **changes}), tie_weights)
     draw.fill(gpt, SCALE)
     with torch.no_grad():  # by which of its two names a tied table goes is open, so it is set by itself
         gpt.embedding.tok_emb.weight.copy_(draw.normal(*gpt.embedding.tok_emb.weight.shape, scale=SCALE))
@@ -170,6 +186,7 @@ def tensors_in(value):
 
 
 def test_cache_gives_back_all_so_far(subject, draw, observe):
+    """all keys and all values so far, the oldest token first: (B, H, length, h) each, of the same dtype"""
     cache = subject.KVCache(9)
     observe("length and max_length at first", (cache.length, cache.max_length))
     for tokens in (3, 1, 2):
@@ -178,6 +195,7 @@ def test_cache_gives_back_all_so_far(subject, draw, observe):
 
 
 def test_cache_takes_exactly_what_it_has_room_for(subject, draw, observe):
+    """Exactly max_length is fine."""
     for lengths in ((5,), (3, 2), (1, 1, 1, 1, 1)):
         cache = subject.KVCache(5)
         for tokens in lengths:
@@ -187,6 +205,7 @@ def test_cache_takes_exactly_what_it_has_room_for(subject, draw, observe):
 
 
 def test_reset_empties_the_cache(subject, draw, observe):
+    """Empty it, ready for another text, whatever its B, H, h and dtype."""
     cache = subject.KVCache(5)
     cache.append(*keys(draw, 2, 3, 4, 4))
     cache.reset()
@@ -200,6 +219,7 @@ def test_reset_empties_the_cache(subject, draw, observe):
 
 
 def test_two_caches_share_nothing(subject, draw, observe):
+    """The keys and values of one attention layer, for all tokens so far."""
     one, other = subject.KVCache(5), subject.KVCache(4)
     observe("all in the one", one.append(*keys(draw, 2, 3, 3, 4)), tolerance=0.0)
     observe("lengths", (one.length, other.length))
@@ -213,6 +233,7 @@ def test_two_caches_share_nothing(subject, draw, observe):
 
 
 def test_attention_in_chunks(subject, draw, observe):
+    """What `attention` would make of the new tokens if all tokens before them were in front."""
     attend = subject.cached_attention
     attention, x = attention_of(subject, draw), draw.normal(2, 7, 6)
     for lengths in ((7,), (1,) * 7, (4, 1, 2), (1, 6)):
@@ -222,8 +243,9 @@ def test_attention_in_chunks(subject, draw, observe):
 
 
 def test_attention_of_the_lesson(subject, draw, observe):
+    """Example: the one of the lesson gives 1, then 1.881."""
     attend = subject.cached_attention
-    attention = subject.MultiHeadAttention(1, 1, 3, 0.0, 1)
+    attention = ex07(subject).MultiHeadAttention(1, 1, 3, 0.0, 1)
     with torch.no_grad():
         for name, value in attention.named_parameters():
             value.fill_(0.0 if name.endswith("bias") else 1.0)
@@ -233,6 +255,7 @@ def test_attention_of_the_lesson(subject, draw, observe):
 
 
 def test_attention_up_to_the_last_place(subject, draw, observe):
+    """What `attention` would make of the new tokens if all tokens before them were in front."""
     attend = subject.cached_attention
     attention, x = attention_of(subject, draw, context_length=6), draw.normal(2, 6, 6)
     for lengths in ((3, 3), (5, 1)):
@@ -241,6 +264,7 @@ def test_attention_up_to_the_last_place(subject, draw, observe):
 
 
 def test_a_change_reaches_later_tokens_only(subject, draw, observe):
+    """A query at position p sees the keys 0 … p."""
     attend = subject.cached_attention
     attention, x = attention_of(subject, draw, d_in=5, bias=False), draw.normal(2, 7, 5)
     before = in_chunks(attend, attention, x, subject.KVCache(9), 3, 4)
@@ -252,6 +276,7 @@ def test_a_change_reaches_later_tokens_only(subject, draw, observe):
 
 
 def test_one_attention_serves_two_texts(subject, draw, observe):
+    """holds the tokens before them; the new ones should be put into it"""
     attend = subject.cached_attention
     attention = attention_of(subject, draw)
     one, other = subject.KVCache(9), subject.KVCache(7)
@@ -262,6 +287,7 @@ def test_one_attention_serves_two_texts(subject, draw, observe):
 
 
 def test_dropout_acts_on_the_weights(subject, draw, observe):
+    """exercise 7's; its layers and its dropout should be used, and its mask may be"""
     attend = subject.cached_attention
     attention, x = attention_of(subject, draw), draw.normal(2, 6, 6)
     attention.dropout = Squares()
@@ -276,6 +302,7 @@ def test_dropout_acts_on_the_weights(subject, draw, observe):
 
 
 def test_model_without_caches_is_the_gpt(subject, draw, observe):
+    """None: there is nothing before, and nothing is kept."""
     make = subject.CachedGPT
     for tie in (True, False):
         model = make(model_of(subject, draw, tie))
@@ -285,6 +312,8 @@ def test_model_without_caches_is_the_gpt(subject, draw, observe):
 
 
 def test_logits_in_chunks(subject, draw, observe):
+    """float (B, T_new, V): without caches what gpt(ids) gives; with caches what gpt gives for the same positions
+    of the whole text"""
     make = subject.CachedGPT
     for changes in ({}, {"n_layers": 3, "n_heads": 2, "qkv_bias": True}):
         model, ids = make(model_of(subject, draw, **changes)), draw.integers(2, 7, high=23)
@@ -296,6 +325,7 @@ def test_logits_in_chunks(subject, draw, observe):
 
 
 def test_logits_of_one_token_repeated(subject, draw, observe):
+    """After 3 tokens, the next one is at position 3. It should get row 3 of the position table, not row 0."""
     make = subject.CachedGPT
     model, ids = make(model_of(subject, draw, tie_weights=False)), draw.integers(2, 1, high=23).expand(2, 8)
     found = logits_in_chunks(model, ids, model.new_caches(), 2, 1, 1, 4)
@@ -303,6 +333,7 @@ def test_logits_of_one_token_repeated(subject, draw, observe):
 
 
 def test_new_caches(subject, draw, observe):
+    """Empty caches for one batch of texts: one for each layer, with room for cfg.context_length tokens."""
     make = subject.CachedGPT
     for layers, context_length in ((2, 9), (3, 6)):
         model = make(model_of(subject, draw, n_layers=layers, context_length=context_length))
@@ -316,6 +347,7 @@ def test_new_caches(subject, draw, observe):
 
 
 def test_model_holds_the_gpt_itself(subject, draw, observe):
+    """the very model that was given, nothing copied: it holds all the parameters"""
     make = subject.CachedGPT
     gpt = model_of(subject, draw, tie_weights=False, qkv_bias=True)
     model, ids = make(gpt), draw.integers(2, 6, high=23)
@@ -333,6 +365,7 @@ def test_model_holds_the_gpt_itself(subject, draw, observe):
 
 
 def test_model_in_the_middle_of_two_texts(subject, draw, observe):
+    """One model can then be in the middle of several texts, and a forgotten reset cannot mix them."""
     make = subject.CachedGPT
     gpt = model_of(subject, draw)
     model, other_model = make(gpt), make(model_of(subject, draw, n_layers=1, context_length=5))
@@ -355,6 +388,7 @@ def test_model_in_the_middle_of_two_texts(subject, draw, observe):
 
 
 def test_logits_of_a_model_in_training_mode(subject, draw, observe):
+    """With caches too, dropout acts in training mode, where the model has it."""
     make = subject.CachedGPT
     model = make(model_of(subject, draw))
     gpt = model.gpt
@@ -368,6 +402,7 @@ def test_logits_of_a_model_in_training_mode(subject, draw, observe):
 
 
 def test_nothing_is_dropped_in_evaluation_mode(subject, draw, observe):
+    """With caches too, dropout acts in training mode, where the model has it."""
     make = subject.CachedGPT
     model = make(model_of(subject, draw, drop_rate=0.5))
     found = logits_in_chunks(model, draw.integers(2, 6, high=23), model.new_caches(), 4, 2)
@@ -378,6 +413,8 @@ def test_nothing_is_dropped_in_evaluation_mode(subject, draw, observe):
 
 
 def test_cached_text(subject, draw, observe):
+    """Call the model once for each new token: first with the whole prompt, then with what was appended last, (B,
+    1)."""
     for new_tokens in (1, 3, 6):
         model = TinyModel(draw)
         text = subject.generate_cached(model, draw.integers(2, 5, high=11), new_tokens)
@@ -387,7 +424,8 @@ def test_cached_text(subject, draw, observe):
 
 
 def test_cached_text_of_a_gpt(subject, draw, observe):
-    write, make, generate = subject.generate_cached, subject.CachedGPT, subject.generate
+    """Write what exercise 10's `generate` writes, but read each token only once."""
+    write, make, generate = subject.generate_cached, subject.CachedGPT, ex10(subject).generate
     model = make(model_of(subject, draw, context_length=12).double())  # no rounding decides between two tokens
     ids = draw.integers(2, 3, high=23)
     observe("text", write(model, ids, 9))
@@ -397,6 +435,7 @@ def test_cached_text_of_a_gpt(subject, draw, observe):
 
 
 def test_one_prompt_after_the_other(subject, draw, observe):
+    """All calls share the caches of one `new_caches()`."""
     model = TinyModel(draw)
     for batch, tokens in ((2, 5), (2, 3), (1, 4), (1, 1)):
         observe("text", subject.generate_cached(model, draw.integers(batch, tokens, high=11), 3))
@@ -405,6 +444,7 @@ def test_one_prompt_after_the_other(subject, draw, observe):
 
 
 def test_cached_text_by_sampling(subject, draw, observe):
+    """int64 (B, T + n), as from `generate` with the same seed"""
     model, ids, seed = TinyModel(draw), draw.integers(4, 5, high=11), draw.whole(0, 1000)
     for settings in (
         {"temperature": 1.0},
@@ -425,6 +465,8 @@ def test_cached_text_by_sampling(subject, draw, observe):
 
 
 def test_cached_text_ends(subject, draw, observe):
+    """Evaluation mode while it runs, the mode restored, no graph, errors and the end by eos_id: all as in
+    `generate`."""
     for eos_id in (4, 0):
         for steps in ((0, 0), (2, 1), (None, 1)):
             script = (draw.integers(2, 5, high=10) + eos_id + 1) % 11  # eos_id does not occur in it
@@ -442,7 +484,8 @@ def test_cached_text_ends(subject, draw, observe):
 
 
 def test_bytes_of_caches(subject, draw, observe):
-    cfg = subject.GPTConfig(vocab_size=23, context_length=9, emb_dim=12, n_heads=3, n_layers=5)
+    """How much memory the keys and values of all layers take."""
+    cfg = ex09(subject).GPTConfig(vocab_size=23, context_length=9, emb_dim=12, n_heads=3, n_layers=5)
     observe("7 tokens of 2 texts", subject.cache_bytes(cfg, 2, 7))
     observe("one token", subject.cache_bytes(cfg, 1, 1))
     observe("bfloat16", subject.cache_bytes(cfg, batch_size=3, length=4, bytes_per_number=2))
@@ -450,15 +493,18 @@ def test_bytes_of_caches(subject, draw, observe):
 
 
 def test_bytes_of_the_lesson(subject, draw, observe):
+    """Example: for GPT-2 small, cache_bytes(cfg, 1, 1024) is 75497472."""
     cache_bytes = subject.cache_bytes
     for length in (1, 1024):
-        observe(f"GPT-2 small, {length} tokens", cache_bytes(subject.GPTConfig(), 1, length))
+        observe(f"GPT-2 small, {length} tokens", cache_bytes(ex09(subject).GPTConfig(), 1, length))
 
 
 # The fine print.
 
 
 def test_cache_refuses_more_than_it_has_room_for(subject, draw, observe):
+    """ValueError: there would be more than max_length tokens. The message should name how many, and
+    max_length."""
     for held, more in ((5, 1), (3, 4), (0, 6)):
         cache = subject.KVCache(5)
         if held:
@@ -472,6 +518,8 @@ def test_cache_refuses_more_than_it_has_room_for(subject, draw, observe):
 
 
 def test_cache_refuses_what_does_not_fit_together(subject, draw, observe):
+    """ValueError: B, H, h or dtype of key or value differs from what is in the cache. An empty cache takes any.
+    An error should leave the cache as it was."""
     cache = subject.KVCache(7)
     good = keys(draw, 2, 3, 2, 4)
     cache.append(*good)
@@ -499,6 +547,7 @@ def test_cache_refuses_what_does_not_fit_together(subject, draw, observe):
 
 
 def test_cache_keeps_every_digit(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     for dtype in (torch.float64, torch.bfloat16):
         cache = subject.KVCache(7)
         for tokens in (2, 1):
@@ -507,6 +556,7 @@ def test_cache_keeps_every_digit(subject, draw, observe):
 
 
 def test_cache_stays_on_the_device(subject, draw, observe):
+    """all keys and all values so far, the oldest token first: (B, H, length, h) each, of the same dtype"""
     chunks = [keys(draw, 2, 3, tokens, 4) for tokens in (2, 1)]
     with AsWithAGpu() as gpu:
         cache = subject.KVCache(7)
@@ -516,6 +566,7 @@ def test_cache_stays_on_the_device(subject, draw, observe):
 
 
 def test_attention_beyond_the_room_of_the_cache(subject, draw, observe):
+    """ValueError: the cache has no room for the new tokens; `append` raises it, let it pass through."""
     attend = subject.cached_attention
     attention, cache, x = attention_of(subject, draw), subject.KVCache(5), draw.normal(2, 7, 6)
     attend(attention, 3, x[:, :4], cache)
@@ -525,6 +576,7 @@ def test_attention_beyond_the_room_of_the_cache(subject, draw, observe):
 
 
 def test_attention_calls_its_layers(subject, draw, observe):
+    """Call each layer and the dropout as a module: something else may have been put in its place."""
     attend = subject.cached_attention
     for name in ("W_query", "W_key", "W_value", "out_proj"):
         attention = attention_of(subject, draw)
@@ -534,12 +586,14 @@ def test_attention_calls_its_layers(subject, draw, observe):
 
 
 def test_attention_in_float64(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     attend = subject.cached_attention
     attention, x = attention_of(subject, draw).double(), draw.normal(2, 6, 6).double()
     observe("in chunks", in_chunks(attend, attention, x, subject.KVCache(9), 3, 2, 1), tolerance=1e-12)
 
 
 def test_attention_stays_on_the_device(subject, draw, observe):
+    """What `attention` would make of the new tokens if all tokens before them were in front."""
     attend = subject.cached_attention
     attention, x = attention_of(subject, draw), draw.normal(2, 6, 6)
     with AsWithAGpu() as gpu:
@@ -548,6 +602,7 @@ def test_attention_stays_on_the_device(subject, draw, observe):
 
 
 def test_model_comes_in_the_mode_of_the_gpt(subject, draw, observe):
+    """A CachedGPT should be in the mode (`training`) in which gpt comes."""
     make = subject.CachedGPT
     for training in (True, False):
         gpt = model_of(subject, draw, n_layers=1).train(training)
@@ -562,7 +617,8 @@ def test_model_comes_in_the_mode_of_the_gpt(subject, draw, observe):
 
 
 def test_generate_leaves_the_gpt_in_its_mode(subject, draw, observe):
-    make, generate = subject.CachedGPT, subject.generate
+    """A CachedGPT should be in the mode (`training`) in which gpt comes."""
+    make, generate = subject.CachedGPT, ex10(subject).generate
     for training in (True, False):
         gpt = model_of(subject, draw, n_layers=1).train(training)
         generate(make(gpt), draw.integers(2, 3, high=23), 2, 9)
@@ -570,6 +626,8 @@ def test_generate_leaves_the_gpt_in_its_mode(subject, draw, observe):
 
 
 def test_model_refuses_too_many_tokens(subject, draw, observe):
+    """ValueError: the text would be longer than cfg.context_length. The message should name both numbers, and the
+    caches should be as they were."""
     make = subject.CachedGPT
     model = make(model_of(subject, draw, context_length=6))
     for held, more in ((6, 1), (4, 4), (0, 7)):
@@ -586,6 +644,7 @@ def test_model_refuses_too_many_tokens(subject, draw, observe):
 
 
 def test_model_of_adapted_parts(subject, draw, observe):
+    """Call each layer and the dropout as a module: something else may have been put in its place."""
     make = subject.CachedGPT
     gpt = model_of(subject, draw, tie_weights=False)
     gpt.out_head = Adapted(gpt.out_head)
@@ -596,6 +655,7 @@ def test_model_of_adapted_parts(subject, draw, observe):
 
 
 def test_gradients_without_caches(subject, draw, observe):
+    """Gradients must reach every float input."""
     record_graphs_again()
     make = subject.CachedGPT
     gpt = model_of(subject, draw, tie_weights=False, n_layers=1)
@@ -605,12 +665,15 @@ def test_gradients_without_caches(subject, draw, observe):
 
 
 def test_model_in_float64(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     make = subject.CachedGPT
     model, ids = make(model_of(subject, draw, n_layers=1).double()), draw.integers(2, 6, high=23)
     observe("logits", logits_in_chunks(model, ids, model.new_caches(), 4, 2), tolerance=1e-11)
 
 
 def test_model_stays_on_the_device(subject, draw, observe):
+    """float (B, T_new, V): without caches what gpt(ids) gives; with caches what gpt gives for the same positions
+    of the whole text"""
     make = subject.CachedGPT
     model, ids = make(model_of(subject, draw)), draw.integers(2, 6, high=23)
     with AsWithAGpu() as gpu:
@@ -619,6 +682,8 @@ def test_model_stays_on_the_device(subject, draw, observe):
 
 
 def test_text_that_does_not_fit_is_refused(subject, draw, observe):
+    """ValueError: T + max_new_tokens is larger than cfg.context_length. The message should name both numbers, and
+    the model should not be called."""
     for tokens, new_tokens in ((5, 4), (9, 0), (1, 8), (8, 1)):
         text = subject.generate_cached(TinyModel(draw, 9), draw.integers(2, tokens, high=11), new_tokens)
         observe(f"{tokens} and {new_tokens} new ones", text)
@@ -631,12 +696,16 @@ def test_text_that_does_not_fit_is_refused(subject, draw, observe):
 
 
 def test_text_without_new_tokens(subject, draw, observe):
+    """Call the model once for each new token: first with the whole prompt, then with what was appended last, (B,
+    1)."""
     model = TinyModel(draw)
     observe("text", subject.generate_cached(model, draw.integers(2, 5, high=11), 0))
     observe("calls", len(model.given))
 
 
 def test_mode_and_graph(subject, draw, observe):
+    """Evaluation mode while it runs, the mode restored, no graph, errors and the end by eos_id: all as in
+    `generate`."""
     record_graphs_again()
     for training in (True, False):
         model = TinyModel(draw).train(training)
@@ -649,6 +718,8 @@ def test_mode_and_graph(subject, draw, observe):
 
 
 def test_mode_after_an_error(subject, draw, observe):
+    """Evaluation mode while it runs, the mode restored, no graph, errors and the end by eos_id: all as in
+    `generate`."""
     record_graphs_again()
     for training in (True, False):
         for fails_at in (0, 2):
@@ -664,6 +735,7 @@ def test_mode_after_an_error(subject, draw, observe):
 
 
 def test_settings_that_play_no_part(subject, draw, observe):
+    """Write what exercise 10's `generate` writes, but read each token only once."""
     model, generator = TinyModel(draw), torch.Generator().manual_seed(5)
     ids = draw.integers(2, 5, high=11)
     observe("greedy text", subject.generate_cached(model, ids, 4, 0.0, 3, 0.5, None, generator))

@@ -7,6 +7,7 @@ any time, in an order that does not depend on the machine.
 """
 
 import threading
+from importlib import import_module
 from unittest.mock import patch
 
 import torch
@@ -185,9 +186,14 @@ def play(world_size, program):
         raise min(errors, key=lambda error: isinstance(error, OutOfStep))
 
 
+def ex13(subject):
+    """Exercise 13 of the same person. A file need not import what it does not call."""
+    return import_module(".ex13_train", subject.__package__)
+
+
 def config(subject, num_epochs, **named):
     """Steps large enough to be seen; no clipping unless it is asked for."""
-    return subject.TrainConfig(num_epochs, **({"max_lr": 0.4, "min_lr": 0.05, "max_norm": 1e6} | named))
+    return ex13(subject).TrainConfig(num_epochs, **({"max_lr": 0.4, "min_lr": 0.05, "max_norm": 1e6} | named))
 
 
 def shuffling_loader(pairs, batch_size, seed):
@@ -225,6 +231,7 @@ def counts(history):
 
 
 def test_flops_per_token(subject, draw, observe):
+    """6 · N + 12 · L · D · T, a Python int"""
     observe("GPT-2 small", subject.flops_per_token(123_653_376, 12, 768, 1024))
     sizes = draw.whole(1000, 100_000), draw.whole(2, 9), draw.whole(20, 90), draw.whole(100, 900)
     observe("another model", subject.flops_per_token(*sizes))
@@ -232,6 +239,7 @@ def test_flops_per_token(subject, draw, observe):
 
 
 def test_share_of_peak(subject, draw, observe):
+    """Which share of what the machine could do goes into training: the model FLOPs utilization."""
     observe("in the lesson", subject.share_of_peak(150_000, 855_166_464, 312e12))
     peak = draw.number(2e9, 9e9)
     observe("another machine", subject.share_of_peak(draw.number(10.0, 99.0), draw.whole(10**7, 10**8), peak))
@@ -242,6 +250,8 @@ def test_share_of_peak(subject, draw, observe):
 
 
 def test_mixed_precision_loss_in_bfloat16(subject, draw, observe):
+    """The model should run within torch.autocast, made for the type of the device ("cpu", "cuda"). Make its
+    logits float32, and compute the loss from those."""
     model = tiny(draw)
     inputs, targets = batch(draw, 3, 7)
     loss = subject.mixed_precision_loss(inputs, targets, model, "cpu", torch.bfloat16)
@@ -252,6 +262,7 @@ def test_mixed_precision_loss_in_bfloat16(subject, draw, observe):
 
 
 def test_mixed_precision_loss_in_other_dtypes(subject, draw, observe):
+    """torch.bfloat16; None or torch.float32 for no change"""
     inputs, targets = batch(draw, 3, 7)
     for dtype in (torch.float16, None, torch.float32, torch.bfloat16, None):
         model = tiny(draw)
@@ -282,6 +293,7 @@ def devices(asked):
 
 
 def test_mixed_precision_loss_on_the_device(subject, draw, observe):
+    """The model should run within torch.autocast, made for the type of the device ("cpu", "cuda")."""
     start = torch.autocast.__init__
     for device in ("cpu", torch.device("cpu", 0), "cuda:0", torch.device("cuda")):
         made, asked, model = [], ([], []), tiny(draw)
@@ -299,6 +311,7 @@ def test_mixed_precision_loss_on_the_device(subject, draw, observe):
 
 
 def test_mixed_precision_loss_calls_the_model_once(subject, draw, observe):
+    """The loss of one batch, with the model's matrix products computed in another dtype."""
     for training in (True, False):
         model = tiny(draw, dropout=0.5).train(training)
         inputs, targets = batch(draw, 2, 5)
@@ -311,6 +324,7 @@ def test_mixed_precision_loss_calls_the_model_once(subject, draw, observe):
 
 
 def test_shard(subject, draw, observe):
+    """(B / world_size, …): rank 0 has the first rows, rank 1 the next ones, and so on"""
     for rows, world_size in ((6, 3), (6, 2), (8, 2), (4, 4), (5, 1)):
         tensor = draw.integers(rows, 7, high=99)
         for rank in range(world_size):
@@ -318,6 +332,7 @@ def test_shard(subject, draw, observe):
 
 
 def test_shard_of_other_tensors(subject, draw, observe):
+    """(B / world_size, …): rank 0 has the first rows, rank 1 the next ones, and so on"""
     for tensor in (torch.arange(6), draw.normal(6, 2, 5)):
         for rank in range(3):
             observe(f"rank {rank}, {tensor.dim()} axes", subject.shard(tensor, rank, 3))
@@ -350,6 +365,7 @@ class Unusual(Nested):
 
 
 def test_broadcast_parameters_on_another_rank(subject, draw, observe):
+    """Each should stay the tensor that it was, because the optimizer holds on to it."""
     for rank, world_size in ((1, 2), (2, 3)):
         model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
         draw.fill(model)
@@ -380,12 +396,14 @@ def on_each_rank(broadcast, draw, kind):
 
 
 def test_broadcast_parameters_and_buffers(subject, draw, observe):
+    """Every parameter and every buffer should get the values that it has on rank 0, by group.broadcast."""
     for rank, (parameters, buffers) in enumerate(on_each_rank(subject.broadcast_parameters, draw, Nested)):
         observe(f"parameters of rank {rank}", parameters)
         observe(f"buffers of rank {rank}", buffers)
 
 
 def test_broadcast_parameters_leaves_rank_0_alone(subject, draw, observe):
+    """Give every process the weights of rank 0."""
     model = Nested()
     draw.fill(model)
     group = Rank(0, 3, factor=2.0)
@@ -399,6 +417,7 @@ def test_broadcast_parameters_leaves_rank_0_alone(subject, draw, observe):
 
 
 def test_average_gradients(subject, draw, observe):
+    """Each gradient should become its sum over the processes, by group.all_reduce, divided by world_size."""
     for world_size, factor in ((2, 3.0), (3, 0.5), (1, 1.0)):
         model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
         draw.fill(model)
@@ -410,6 +429,7 @@ def test_average_gradients(subject, draw, observe):
 
 
 def test_average_gradients_of_all_ranks(subject, draw, observe):
+    """Each gradient should become its sum over the processes, by group.all_reduce, divided by world_size."""
     sent, found = draw.normal(3, 12), []
 
     def program(group):
@@ -424,6 +444,7 @@ def test_average_gradients_of_all_ranks(subject, draw, observe):
 
 
 def test_lesson_example(subject, draw, observe):
+    """Example: if w.grad is -1.5 on rank 0 and -4.5 on rank 1, it is -3 on both afterwards."""
     found, rows = [], torch.tensor([1.0, 2.0, 3.0, 6.0])
 
     def program(group):
@@ -442,6 +463,8 @@ def test_lesson_example(subject, draw, observe):
 
 
 def test_update_distributed(subject, draw, observe):
+    """Do what exercise 13's update does, but with the mixed_precision_loss of this process's shard of each
+    batch."""
     for rank, world_size, factor in ((0, 2, 3.0), (1, 2, 3.0), (2, 3, 2.0)):
         model = tiny(draw)
         optimizer = GradientDescent(model)
@@ -455,6 +478,7 @@ def test_update_distributed(subject, draw, observe):
 
 
 def test_update_distributed_from_several_batches(subject, draw, observe):
+    """Each shard should weigh the same, however many of its targets count, and so should each batch."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     group, pairs = Rank(1, 2, 3.0), batches(draw, (4, 5), (2, 4), (6, 7))
@@ -466,6 +490,7 @@ def test_update_distributed_from_several_batches(subject, draw, observe):
 
 
 def test_update_distributed_talks_once(subject, draw, observe):
+    """Average the gradients once, after the last backward and before clipping."""
     model = tiny(draw)
     group, pairs = Rank(0, 2, 2.0, model.events), batches(draw, (4, 5), (2, 5), (2, 3))
     subject.update_distributed(model, pairs, GradientDescent(model), 0.25, 1e6, "cpu", group)
@@ -473,6 +498,7 @@ def test_update_distributed_talks_once(subject, draw, observe):
 
 
 def test_update_distributed_clips_the_average(subject, draw, observe):
+    """Average the gradients once, after the last backward and before clipping."""
     for max_norm, factor in ((0.2, 5.0), (0.5, 0.2), (50.0, 5.0)):
         model = tiny(draw)
         optimizer = GradientDescent(model)
@@ -482,6 +508,8 @@ def test_update_distributed_clips_the_average(subject, draw, observe):
 
 
 def test_update_distributed_does_what_update_does(subject, draw, observe):
+    """Do what exercise 13's update does, but with the mixed_precision_loss of this process's shard of each
+    batch."""
     for mode, groups in ((True, 1), (False, 3)):
         model = tiny(draw, dropout=0.5).train(mode)
         optimizer = GradientDescent(model, groups)
@@ -497,6 +525,7 @@ def test_update_distributed_does_what_update_does(subject, draw, observe):
 
 
 def test_update_distributed_of_two_ranks_is_as_one(subject, draw, observe):
+    """The last two should not change what the model learns, except for rounding."""
     pairs = [batches(draw, (4, 5), (6, 5), (2, 3), ignored=False) for _ in range(3)]
 
     def trained(group):
@@ -516,6 +545,8 @@ def test_update_distributed_of_two_ranks_is_as_one(subject, draw, observe):
 
 
 def test_update_distributed_in_bfloat16(subject, draw, observe):
+    """Do what exercise 13's update does, but with the mixed_precision_loss of this process's shard of each
+    batch."""
     model = tiny(draw)
     optimizer = GradientDescent(model)
     pairs = batches(draw, (4, 5), (2, 4))
@@ -526,6 +557,8 @@ def test_update_distributed_in_bfloat16(subject, draw, observe):
 
 
 def test_update_distributed_moves_the_batches(subject, draw, observe):
+    """Do what exercise 13's update does, but with the mixed_precision_loss of this process's shard of each
+    batch."""
     model, asked = tiny(draw), ([], [])
     pairs = marked(draw, asked, (2, 5), (4, 5))
     device = torch.device("cpu", 0)
@@ -545,6 +578,7 @@ class Wrapped(nn.Module):
 
 
 def test_state_dict_to_save(subject, draw, observe):
+    """model.state_dict(), each name without the "module." at its beginning, if it has one there"""
     model = Nested()
     draw.fill(model)
     observe("of a plain model", dict(subject.state_dict_to_save(model)))
@@ -555,6 +589,8 @@ def test_state_dict_to_save(subject, draw, observe):
 
 
 def test_train_ddp_of_two_ranks(subject, draw, observe):
+    """First broadcast the parameters. For each (batches, learning_rate) of training_steps(train_loader, config,
+    history), call update_distributed, then go on as train_model does."""
     train = subject.train_ddp
     pairs = [batch(draw, 1, 5, ignored=False) for _ in range(10)]
     pairs = [(inputs[0], targets[0]) for inputs, targets in pairs]
@@ -593,6 +629,7 @@ def test_train_ddp_of_two_ranks(subject, draw, observe):
 
 
 def test_train_ddp_starts_with_a_broadcast(subject, draw, observe):
+    """First broadcast the parameters."""
     train = subject.train_ddp
     for rank in (0, 1):
         model = tiny(draw)
@@ -607,15 +644,19 @@ def test_train_ddp_starts_with_a_broadcast(subject, draw, observe):
 
 
 def test_train_ddp_without_anything_optional(subject, draw, observe):
+    """For each (batches, learning_rate) of training_steps(train_loader, config, history), call
+    update_distributed, then go on as train_model does."""
     train = subject.train_ddp
     model = tiny(draw)
     training, validation = batches(draw, (4, 5), (2, 4)), batches(draw, (2, 5))
-    history = train(model, training, validation, GradientDescent(model), subject.TrainConfig(5), Rank(1, 2, 3.0))
+    settings, group = ex13(subject).TrainConfig(5), Rank(1, 2, 3.0)
+    history = train(model, training, validation, GradientDescent(model), settings, group)
     observe("history", everything(history), tolerance=1e-4)
     observe("weights", weights(model), tolerance=1e-4)
 
 
 def test_train_ddp_evaluates_whole_batches_in_full_precision(subject, draw, observe):
+    """Every process should evaluate whole batches in full precision."""
     train = subject.train_ddp
     for rank, dtype in ((0, torch.bfloat16), (1, torch.bfloat16), (1, None)):
         model = tiny(draw, dropout=0.5)
@@ -634,6 +675,8 @@ class Stop(Exception):
 
 
 def test_train_ddp_moves_the_batches(subject, draw, observe):
+    """For each (batches, learning_rate) of training_steps(train_loader, config, history), call
+    update_distributed, then go on as train_model does."""
     train = subject.train_ddp
     model, trained, judged = tiny(draw), ([], []), ([], [])
     training, validation = marked(draw, trained, (2, 5), (4, 5)), marked(draw, judged, (2, 5))
@@ -647,6 +690,7 @@ def test_train_ddp_moves_the_batches(subject, draw, observe):
 
 
 def test_mixed_precision_loss_of_a_float64_model(subject, draw, observe):
+    """With None or torch.float32 it is calc_loss_batch: a float64 model has a float64 loss."""
     inputs, targets = batch(draw, 3, 7)
     for dtype in (None, torch.float32):
         model = tiny(draw).double()
@@ -656,6 +700,7 @@ def test_mixed_precision_loss_of_a_float64_model(subject, draw, observe):
 
 
 def test_shard_refuses_what_cannot_be_shared_out(subject, draw, observe):
+    """ValueError: B is not a multiple of world_size. The message should name both numbers."""
     for rows, world_size in ((7, 3), (5, 2), (2, 4), (9, 6)):
         for rank in (0, world_size - 1):
             what = f"{rows} rows, rank {rank} of {world_size}"
@@ -664,12 +709,15 @@ def test_shard_refuses_what_cannot_be_shared_out(subject, draw, observe):
 
 
 def test_broadcast_parameters_frozen_or_not_saved(subject, draw, observe):
+    """That includes frozen parameters (requires_grad is False), and buffers that a state dict leaves out."""
     for rank, (parameters, buffers) in enumerate(on_each_rank(subject.broadcast_parameters, draw, Unusual)):
         observe(f"parameters of rank {rank}", parameters)
         observe(f"buffers of rank {rank}", buffers)
 
 
 def test_average_gradients_where_a_rank_has_none(subject, draw, observe):
+    """Every parameter that requires a gradient should take part, on every process, or the calls would not match.
+    One that got no gradient here counts as zeros."""
     sent, found = draw.normal(2, 4, 3), []
 
     def program(group):
@@ -687,6 +735,8 @@ def test_average_gradients_where_a_rank_has_none(subject, draw, observe):
 
 
 def test_average_gradients_of_frozen_and_shared_parameters(subject, draw, observe):
+    """Frozen ones take no part, and their `.grad` stays None. A parameter that two layers share should be
+    averaged once."""
     model = Unusual()
     draw.fill(model)
     for parameter in model.parameters():
@@ -698,6 +748,7 @@ def test_average_gradients_of_frozen_and_shared_parameters(subject, draw, observ
 
 
 def test_average_gradients_of_another_dtype(subject, draw, observe):
+    """A result must have its inputs' dtype."""
     model = nn.Linear(3, 4).double()
     draw.fill(model)
     model.bias.grad = draw.normal(4).double()
@@ -706,6 +757,7 @@ def test_average_gradients_of_another_dtype(subject, draw, observe):
 
 
 def test_update_distributed_refuses_uneven_batches(subject, draw, observe):
+    """ValueError: the rows of a batch cannot be shared out equally, as in shard."""
     model = tiny(draw)
     pairs = batches(draw, (4, 5), (3, 5))
     arguments = (model, pairs, GradientDescent(model), 0.25, 1e6, "cpu", Rank(0, 2, 3.0))
@@ -713,6 +765,8 @@ def test_update_distributed_refuses_uneven_batches(subject, draw, observe):
 
 
 def test_state_dict_to_save_takes_one_prefix_away(subject, draw, observe):
+    """Take only one away, and only at the beginning: "module.module.bias" becomes "module.bias", and
+    "head.module.bias" stays."""
     inner = nn.ModuleDict({"module": nn.Linear(2, 3), "led": nn.Linear(3, 2), "e_module": nn.Linear(3, 4)})
     model = nn.ModuleDict({"module_list": nn.Linear(2, 4), "head": inner})
     draw.fill(model)
@@ -725,9 +779,10 @@ def test_state_dict_to_save_takes_one_prefix_away(subject, draw, observe):
 
 
 def test_train_ddp_in_the_order_of_the_lesson(subject, draw, observe):
+    """After each step, in this order: add to step and tokens_seen."""
     train = subject.train_ddp
     for rank in (0, 1):
-        model, happened, given = tiny(draw), [], subject.History()
+        model, happened, given = tiny(draw), [], ex13(subject).History()
 
         def sample(model, happened=happened, given=given):
             happened.append(("sample", *counts(given)))
@@ -756,6 +811,7 @@ def test_train_ddp_in_the_order_of_the_lesson(subject, draw, observe):
 
 
 def test_train_ddp_keeps_an_empty_sample(subject, draw, observe):
+    """After the last step of an epoch append the sample, on rank 0 only."""
     train = subject.train_ddp
     model = tiny(draw)
     calls = {"sample": lambda _: "", "on_step": None}
@@ -765,6 +821,8 @@ def test_train_ddp_keeps_an_empty_sample(subject, draw, observe):
 
 
 def test_train_ddp_goes_on_from_a_history(subject, draw, observe):
+    """A history that is passed in counts as in train_model: the same object is returned, and a training that goes
+    on from it is the same to the last bit as one in one go."""
     train = subject.train_ddp
     pairs = [(draw.integers(5, high=VOCABULARY), draw.integers(5, high=VOCABULARY)) for _ in range(12)]
     settings = config(subject, 2, warmup_steps=2, accumulate=2, eval_every=2, eval_batches=1)
@@ -775,7 +833,7 @@ def test_train_ddp_goes_on_from_a_history(subject, draw, observe):
     observe("history in one go", everything(one_go), tolerance=1e-4)
     for step in (1, 3):
         torch.set_rng_state(start)
-        model, history = tiny(draw, dropout=0.5), subject.History()
+        model, history = tiny(draw, dropout=0.5), ex13(subject).History()
 
         def stop(history, step=step):
             if history.step == step:
@@ -793,12 +851,14 @@ def test_train_ddp_goes_on_from_a_history(subject, draw, observe):
 
 
 def test_train_ddp_with_nothing_to_do(subject, draw, observe):
+    """A history that is passed in counts as in train_model: the same object is returned, and a training that goes
+    on from it is the same to the last bit as one in one go."""
     train = subject.train_ddp
     training, validation = batches(draw, *[(2, 3)] * 3), batches(draw, (1, 3))
     cases = (
         ("no epochs", training, 0, None),
-        ("no batches", [], 2, subject.History(0, 99, [], ["a"])),
-        ("finished", training, 2, subject.History(6, 99, [], ["a", "b"])),
+        ("no batches", [], 2, ex13(subject).History(0, 99, [], ["a"])),
+        ("finished", training, 2, ex13(subject).History(6, 99, [], ["a", "b"])),
     )
     for what, loader, epochs, history in cases:
         model, seen = tiny(draw), []

@@ -55,7 +55,9 @@ def _promises(exercise: Exercise) -> Iterator[str]:
     first = exercise.root / "solutions" / f"{exercise_ids(exercise.root)[0]}.py"
     own, course = docstrings(exercise.stub), docstrings(first.read_text(encoding="utf-8")).get(LESSON, "")
     for check in exercise.checks:
-        if promised_in(check.promise, check.function, own) is None and check.promise not in course:
+        if not check.promise:
+            yield f"{check.name} has no docstring: it should be the sentence that it holds the code to"
+        elif promised_in(check.promise, check.function, own) is None and check.promise not in course:
             yield f"the docstring of {check.name} stands in no docstring of the exercise: {check.promise}"
 
 

@@ -179,7 +179,7 @@ def job_for(exercise: Exercise, sources: dict[str, Source], seed: int, limits: L
     }
     return Job(
         exercise=exercise.id,
-        sources=sources,
+        sources={**exercise.imported, **sources},  # a probe may need a model that this text does not import
         probes=exercise.probes,
         checks=tuple(check.name for check in exercise.checks),
         seed=seed,

@@ -19,6 +19,8 @@ from grader.protocol.runs import CheckRun, Ending, Failure, Observation, Subject
 from grader.protocol.values import Array, Opaque, Raised, Value
 from grader.text import shorten
 
+SOMETHING_DONE_WITH_NONE = "something done with None"
+
 
 @dataclass(frozen=True)
 class Departure:
@@ -91,12 +93,17 @@ def _same_failure(one: Failure | None, other: Failure | None) -> bool:
 
 def _kind(failure: Failure) -> tuple[str, ...]:
     """The types of an error. What cannot be done with None is either of two, as one happens to write it."""
-    is_on_none = failure.types[0] in ("AttributeError", "TypeError") and "NoneType" in failure.message
-    return ("something done with None",) if is_on_none else failure.types
+    return (SOMETHING_DONE_WITH_NONE,) if _is_on_none(failure) else failure.types
+
+
+def _is_on_none(failure: Failure) -> bool:
+    return failure.types[0] in ("AttributeError", "TypeError") and "NoneType" in failure.message
 
 
 def _message(run: CheckRun) -> str:
-    return run.failure.message if run.failure else ""
+    if run.failure is None:
+        return ""
+    return SOMETHING_DONE_WITH_NONE if _is_on_none(run.failure) else run.failure.message
 
 
 def compare(expected: Observation, actual: Value) -> Difference | None:

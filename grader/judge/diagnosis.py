@@ -190,7 +190,9 @@ class _Search:
         for match in chosen:
             others = [other.seen for other in chosen if other is not match]
             own = (match.seen & seen).difference(*others)
-            if not own or 2 * len(match.breaks & seen) < len(match.breaks):
+            # That one check ends in an error of the same type is little, if its words are others.
+            is_vague = not match.to_the_word and len(match.seen) == 1
+            if not own or is_vague or 2 * len(match.breaks & seen) < len(match.breaks):
                 weak.append(match)
         return weak[-1:]
 

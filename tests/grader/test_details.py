@@ -290,3 +290,10 @@ def test_a_sentence_that_stands_nowhere_is_a_shortcoming(repository: Path) -> No
     assert [line for line in shortcomings(load(repository)[0]) if "docstring of" in line] == [
         "the docstring of test_double stands in no docstring of the exercise: Thrice x."
     ]
+
+
+def test_a_probe_without_a_sentence_is_a_shortcoming(exercise: Exercise) -> None:
+    assert [line for line in shortcomings(exercise) if "has no docstring" in line] == [
+        f"{check.name} has no docstring: it should be the sentence that it holds the code to"
+        for check in exercise.checks
+    ]
