@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from difflib import SequenceMatcher
+from itertools import accumulate
 
 from grader.course.exercise import Base, Edit, Exercise
 from grader.course.outline import Function, body_after_docstring, outline, places_in_code, without_docstrings
@@ -12,23 +15,46 @@ from grader.protocol.job import Source
 ENDS = 'raise BaseException("reached")'
 
 
-def variant_sources(exercise: Exercise, *edits: Edit) -> dict[str, Source]:
-    """The solution's sources with these edits applied, one after the other.
+# A place in a text, from where to where, and what comes there.
+_Change = tuple[int, int, str]
 
-    Raises ValueError where an edit's place is no longer there once, because another edit changed it, and where they
-    are not edits of one base.
+
+def variant_sources(exercise: Exercise, *edits: Edit) -> dict[str, Source]:
+    """The sources with all these edits applied to the base that they are of.
+
+    Edits may share words that neither changes. Raises ValueError where two change the same words, or are not of one
+    base.
     """
     base = edits[0].base if edits else ""
     text = exercise.text_of(base)
     code = without_docstrings(text)
+    changes: list[_Change] = []
     for edit in edits:
-        places = places_in_code(edit.find, text, code)
-        if len(places) != 1 or edit.base != base:
-            raise ValueError(f"{edit.name} does not go together with the edits before it")
-        (at,) = places
-        text = text[:at] + edit.replacement + text[at + len(edit.find) :]
-        code = code[:at] + edit.replacement + code[at + len(edit.find) :]
-    return {**exercise.imported, exercise.id: Source(exercise.solution.path, text)}
+        if edit.base != base:
+            raise ValueError(f"{edit.name} is an edit of another base")
+        changes += _changes(edit, text, code)
+    changes.sort()
+    parts, reached = [], 0
+    for number, (start, end, replacement) in enumerate(changes):
+        if number and (start < reached or (start, end) == changes[number - 1][:2]):
+            raise ValueError("two of the edits change the same words")
+        parts += [text[reached:start], replacement]
+        reached = end
+    changed = "".join([*parts, text[reached:]])
+    return {**exercise.imported, exercise.id: Source(exercise.solution.path, changed)}
+
+
+def _changes(edit: Edit, text: str, code: str) -> list[_Change]:
+    """What an edit changes, word by word. Raises ValueError where its place is not there once."""
+    (at,) = places_in_code(edit.find, text, code)
+    before, after = (re.findall(r"\w+|\s+|.", part) for part in (edit.find, edit.replacement))
+    starts = [at, *(at + length for length in accumulate(map(len, before)))]
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    return [
+        (starts[first], starts[last], "".join(after[begin:end]))
+        for kind, first, last, begin, end in matcher.get_opcodes()
+        if kind != "equal"
+    ]
 
 
 def combined_sources(exercise: Exercise, edits: Sequence[Edit]) -> dict[str, Source] | None:

@@ -32,13 +32,14 @@ RunMistakes = Callable[[Sequence[Candidate]], list[SubjectRun | None]]
 
 EXPLICABLE = (Status.WRONG, Status.RAISED)
 # How many candidates are run at a time, on how many checks at first, and how many of those that fit on all that
-# they break. After so many rounds that found nothing new, and after so many candidates, no more are tried.
+# they break. After so many rounds that found nothing new, and after so many candidates, no more are tried. So often
+# those of which too little is seen are left out, and the rest is tried again.
 ROUND = 24
 SAMPLE = 2
 MOST_KEPT = 8
 BARREN_ROUNDS = 2
 MOST_TRIED = 120
-MOST_FURTHER = 2
+MOST_ANEW = 2
 
 
 def diagnose(
@@ -88,6 +89,11 @@ class _Explanation:
     edits: tuple[Mistake, ...] = ()
     explained: dict[str, tuple[Mistake, ...]] = field(default_factory=dict)
 
+    @property
+    def thin(self) -> list[Match]:
+        """Those for which something else was observed in most of the checks that they break."""
+        return [match for match in self.matches if 2 * len(match.breaks & set(self.explained)) < len(match.breaks)]
+
 
 class _Search:
     """For which failing checks are there mistakes that behave as the learner's code does?"""
@@ -112,13 +118,17 @@ class _Search:
 
     def explain(self, candidates: Sequence[Mistake]) -> dict[str, tuple[Mistake, ...]]:
         """The failing checks that some of these candidates explain, and which of them."""
-        explanation = self._held_together(self._matches(candidates))
-        for _ in range(MOST_FURTHER):
+        pool = [match for match in self._matches(candidates) if match.seen]
+        for _ in range(MOST_ANEW):
+            explanation = self._held_together(pool)
             further = self._with_one_more(explanation, candidates)
-            if further is None:
-                break
-            explanation = further
-        return explanation.explained
+            while further and len(further.explained) > len(explanation.explained):
+                explanation, further = further, self._with_one_more(further, candidates)
+            if not explanation.thin:
+                return explanation.explained
+            pool = [match for match in pool if match not in explanation.thin]
+        explanation = self._held_together(pool)
+        return {} if explanation.thin else explanation.explained
 
     def _matches(self, candidates: Sequence[Mistake]) -> list[Match]:
         """The candidates that alone behave as observed somewhere, tried round by round."""
@@ -163,7 +173,7 @@ class _Search:
 
     def _held_together(self, matches: Sequence[Match]) -> _Explanation:
         """As many matches as behave as observed when all are made at once."""
-        pool = [match for match in matches if match.seen]
+        pool = list(matches)
         while chosen := cover(pool):
             weak = chosen[-1:]
             for edits in self._on_one_base(chosen, pool):
@@ -178,7 +188,7 @@ class _Search:
 
     def _weak(self, chosen: Sequence[Match], together: SubjectRun) -> list[Match]:
         """Those that cannot be held: what they break had passed, what one alone explains is lost with the other,
-        they have no check of their own, or in most of the checks that they break something else was observed."""
+        or they have no check of their own."""
         broken = departures(self._reference, together, self._passed)
         if broken:
             guilty = [match for match in chosen if self._caught_by[match.mistake].intersection(broken)]
@@ -190,9 +200,9 @@ class _Search:
         for match in chosen:
             others = [other.seen for other in chosen if other is not match]
             own = (match.seen & seen).difference(*others)
-            # That one check ends in an error of the same type is little, if its words are others.
-            is_vague = not match.to_the_word and len(match.seen) == 1
-            if not own or is_vague or 2 * len(match.breaks & seen) < len(match.breaks):
+            # An error of the same type in one check is little, if its words are others and more is wrong than that.
+            is_vague = not match.to_the_word and len(match.seen) == 1 and match.seen != self._failing
+            if not own or is_vague:
                 weak.append(match)
         return weak[-1:]
 
@@ -231,8 +241,7 @@ class _Search:
             run = self._run_all((*known.edits, mistake))
             seen = self._seen(run, self._failing)
             breaks = self._caught_by[mistake] & self._failing
-            holds = run and not departures(self._reference, run, self._passed) and seen >= set(known.explained)
-            if holds and 2 * len(breaks & seen) >= len(breaks):
+            if run and not departures(self._reference, run, self._passed) and seen >= set(known.explained):
                 found.append(Match(mistake, breaks, seen & unexplained))
         best = cover(found)[:1]
         if not best:

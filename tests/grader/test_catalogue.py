@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from grader.course.catalogue import choose, load, load_readable
-from grader.course.variants import edited_function, variant_sources
+from grader.course.exercise import Edit, Exercise
+from grader.course.variants import combined_sources, edited_function, variant_sources
 from grader.errors import UsageError
+from grader.protocol.job import Source
 from tests.mini import HINTS, ID, TRIPLED, write_exercise
 
 TRIPLE = 'find = "x * 2"\nwith = "x * 3"'
@@ -135,3 +138,30 @@ def test_a_check_knows_what_it_is_about(repository: Path) -> None:
         ("test_total", "total"),
         ("test_counter", "Counter"),
     ]
+
+
+LINES = "first = 1\nsecond = 2\nthird = 3"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        # The same lines in both, but other words of them.
+        (
+            (LINES, LINES.replace("1", "10")),
+            (LINES, LINES.replace("3", "30")),
+            "first = 10\nsecond = 2\nthird = 30",
+        ),
+        # One moves the first line to the end, the other changes the last.
+        ((LINES, "second = 2\nthird = 3\nfirst = 1"), ("3", "30"), "second = 2\nthird = 30\nfirst = 1"),
+        ((LINES, LINES.replace("2", "20")), ("2", "200"), None),
+        (("second", "zeroth = 0\nsecond"), ("second", "half = 0.5\nsecond"), None),
+    ],
+)
+def test_edits_go_together_where_they_change_other_words(
+    exercise: Exercise, one: tuple[str, str], other: tuple[str, str], expected: str | None
+) -> None:
+    made_up = replace(exercise, solution=Source("x.py", LINES))
+    edits = [Edit(str(number), "", *texts) for number, texts in enumerate((one, other))]
+    sources = combined_sources(made_up, edits)
+    assert (sources[ID].text if sources else None) == expected
