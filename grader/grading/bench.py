@@ -14,7 +14,7 @@ from grader.course.variants import combined_sources, variant_sources
 from grader.errors import GraderError
 from grader.grading.restarts import TOTAL, Allowance, run_every_check
 from grader.judge.diagnosis import Candidate
-from grader.judge.recording import Recorded, read_recorded, recording
+from grader.judge.recording import Recorded, read_recorded
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
 from grader.supervisor.launcher import Launcher
@@ -137,7 +137,7 @@ class Bench:
         if seen is None or seen.seconds > RECORDING_SECONDS:
             return None
         job = self._job(variant_sources(self.exercise), self._limits(), [check], forbids=False)
-        (run,) = self._executor.many([replace(job, probes=recording(self.exercise.probes, check))])
+        (run,) = self._executor.many([replace(job, takes_notes=True)])
         return read_recorded(run.by_name()[check]) if check in run.by_name() else None
 
     def run_trusted(self, variants: Sequence[dict[str, Source]]) -> list[SubjectRun]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from grader.course.exercise import Edit, Exercise
+from grader.course.index import CaughtBy
 from grader.course.shortcomings import shortcomings
 from grader.course.variants import base_sources, cut_short, edited_function, variant_sources
 from grader.grading.bench import Bench, Processes
@@ -38,10 +39,17 @@ def run_matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
     )
 
 
-def run_mistakes(bench: Bench) -> list[Row]:
-    """Which checks see a mistake, and which mistakes look alike and yet say something else."""
-    mistakes, reach = bench.exercise.mistakes, find_reach(bench)
-    checks = [checks_that_see(mistake, bench.exercise, reach) for mistake in mistakes]
+def run_mistakes(bench: Bench, caught_by: CaughtBy | None = None) -> list[Row]:
+    """Which checks see a mistake, and which mistakes look alike and yet say something else.
+
+    Each is run on all checks in which it could be seen, or only on those of `caught_by`.
+    """
+    mistakes = bench.exercise.mistakes
+    if caught_by:
+        checks = [tuple(sorted(caught_by[mistake])) for mistake in mistakes]
+    else:
+        reach = find_reach(bench)
+        checks = [checks_that_see(mistake, bench.exercise, reach) for mistake in mistakes]
     runs = bench.run_variants(list(zip(mistakes, checks, strict=True)))
     seen = [
         departures(bench.reference(), run, (IMPORT_CHECK, *names)) for run, names in zip(runs, checks, strict=True)

@@ -1,82 +1,15 @@
-"""A run of the reference in which a probe takes notes of what it draws and observes, and on which of its lines."""
+"""What a probe did on the reference: what it drew and observed, and on which of its lines.
+
+It was run with `takes_notes` (grader/sandbox/recorder.py).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from grader.protocol.job import Source
 from grader.protocol.runs import CheckRun, Ending
 from grader.protocol.values import Value
-
-# The value of a larger tensor is not noted.
-LARGEST_TENSOR = 12
-# Put behind the probes. The wrapper has the check's name, so that the same is drawn.
-RECORDER = """
-
-def _taking_notes(probe):
-    import functools
-    import random
-    import sys
-
-    import torch
-
-    notes = []
-
-    def place():
-        frame = sys._getframe(2)
-        line, _, column, _ = list(frame.f_code.co_positions())[frame.f_lasti // 2]
-        top = frame
-        while top is not None and top.f_code is not probe.__code__:
-            top = top.f_back
-        return [line, column, top.f_lineno if top else 0]
-
-    class Drawing:
-        def __init__(self, draw):
-            self._draw = draw
-
-        def __getattr__(self, name):
-            method = getattr(self._draw, name)
-
-            def call(*arguments, **named):
-                value = method(*arguments, **named)
-                copy = value.clone() if isinstance(value, torch.Tensor) and value.numel() <= LARGEST else value
-                small = not isinstance(value, torch.Tensor) or value.numel() <= LARGEST
-                notes.append([name, *place(), copy if small else None])
-                return value
-
-            return call
-
-    class Observing:
-        def __init__(self, observe):
-            self._quiet = type(observe)()
-
-        def __call__(self, name, value, **_):
-            self._quiet(name, value)
-            notes.append(["observe", *place(), ""])
-
-        def outcome(self, name, call, *arguments, **named):
-            self._quiet.outcome(name, call, *arguments, **named)
-            value = self._quiet.recorded[-1].value
-            notes.append(["observe", *place(), getattr(value, "types", ("",))[0]])
-
-    @functools.wraps(probe)
-    def taking_notes(subject, draw, observe, **others):
-        states = torch.default_generator.get_state(), random.getstate()
-        probe(subject=subject, draw=Drawing(draw), observe=Observing(observe), **others)
-        observe("seed", draw._seed)
-        observe("draws from torch", not torch.equal(states[0], torch.default_generator.get_state()))
-        observe("draws from random", states[1] != random.getstate())
-        observe("notes", notes)
-
-    return taking_notes
-"""
-
-
-def recording(probes: Source, check: str) -> Source:
-    """The probes, with one of them taking notes of what it draws and observes, and where."""
-    recorder = RECORDER.replace("LARGEST", str(LARGEST_TENSOR))
-    return Source(probes.path, f"{probes.text}{recorder}\n\n{check} = _taking_notes({check})\n")
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from grader.course.outline import parse
 from grader.course.shown import is_observe
 from grader.judge.folding import folded
 from grader.judge.numbers import raw
-from grader.judge.recording import LARGEST_TENSOR, Note, Recorded
+from grader.judge.recording import Note, Recorded
 from grader.protocol.values import Array, Value
 
 LONGEST_TEXT = 60
+LONGEST_LIST = 12
 # What is drawn from one generator comes out otherwise if one of its calls is left out.
 FAMILIES = {"normal": "tensors", "uniform": "tensors", "integers": "tensors", "permutation": "tensors"}
 
@@ -314,7 +315,7 @@ def _literal(value: Value) -> str:
             return repr(value)
         case str() if len(repr(value)) <= LONGEST_TEXT:
             return repr(value)
-        case list() | tuple() if len(value) <= LARGEST_TENSOR and all(
+        case list() | tuple() if len(value) <= LONGEST_LIST and all(
             isinstance(i, int | float | str) for i in value
         ):
             text = repr(value)

@@ -51,7 +51,8 @@ class Job:
     `asked` names, for each module, the functions and methods that it has to define: a stub stands in for what it
     lacks. `given` holds further texts that a check may ask for by name, and `folder` is one that it may read, where
     there is one. `forbidden_operations` maps a check to the torch operations that its subject may not call;
-    `forbidden_packages` may not be imported by any of them.
+    `forbidden_packages` may not be imported by any of them. `takes_notes`: the probes write down what they draw and
+    observe, and where, instead of what they observe.
     """
 
     exercise: str
@@ -65,6 +66,7 @@ class Job:
     folder: str | None = None
     forbidden_operations: dict[str, tuple[str, ...]] = field(default_factory=dict)
     forbidden_packages: tuple[str, ...] = ()
+    takes_notes: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,4 +115,5 @@ def _job(parts: dict[str, Any], sources: list[Source]) -> Job:
         folder=parts["folder"],
         forbidden_operations={name: tuple(ops) for name, ops in parts["forbidden_operations"].items()},
         forbidden_packages=tuple(parts["forbidden_packages"]),
+        takes_notes=parts["takes_notes"],
     )

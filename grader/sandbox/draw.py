@@ -32,7 +32,7 @@ class Draw:
     """Seeded inputs. Every method returns fresh objects; tensors are float32 or int64, on the CPU."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
+        self.seed = seed
         self._tensors = torch.Generator().manual_seed(seed)
         self._random = random.Random(seed)
         self._handed_out: list[tuple[str, torch.Tensor, torch.Tensor]] = []
@@ -91,7 +91,7 @@ class Draw:
         One-dimensional weights (the scale of a normalisation) are centred on 1, so that the signal survives.
         """
         for name, parameter in module.named_parameters():
-            generator = torch.Generator().manual_seed(derive(self._seed, name, str(tuple(parameter.shape))))
+            generator = torch.Generator().manual_seed(derive(self.seed, name, str(tuple(parameter.shape))))
             centre = 1.0 if parameter.dim() == 1 and name.endswith(("weight", "scale")) else 0.0
             with torch.no_grad():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale + centre)

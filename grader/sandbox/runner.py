@@ -29,6 +29,7 @@ from grader.sandbox.draw import Draw, derive
 from grader.sandbox.forbid import ForbiddenCall, forbidding, importing, packages_refused, watched
 from grader.sandbox.loading import importable, run_source
 from grader.sandbox.observe import Observe, error_types, message_of
+from grader.sandbox.recorder import taking_notes
 
 # torch raises a RuntimeError with these words where Python would raise a MemoryError.
 ALLOCATION_FAILED = "can't allocate memory"
@@ -69,7 +70,9 @@ def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
             return
         for check in job.checks:
             forbidden = job.forbidden_operations.get(check, ())
-            result = run_check(getattr(probes, check), subject, job, forbidden, files, scratch)
+            probe: Probe = getattr(probes, check)
+            probe = taking_notes(probe) if job.takes_notes else probe
+            result = run_check(probe, subject, job, forbidden, files, scratch)
             emit(result)
             if result.ending is Ending.LIMIT:  # out of memory: the checks that follow would only be slow
                 return

@@ -92,7 +92,7 @@ class Course:
         assert Status.PASSED not in {check.status for check in checks}
         assert {Path(check.place.file).parent for check in checks if check.place} <= {FOLDER}
         wrong = SubjectRun((IMPORTED, WRONG))
-        diagnose(self.exercise, findings, EXPECTED, lambda sets, _: [wrong for _ in sets])
+        diagnose(self.exercise, findings, EXPECTED, lambda candidates: [wrong for _ in candidates], {})
         # Code whose answers vary is noticed by comparing two of its own runs.
         assert same_run(run, run)
         same_run(run, WRONG)

@@ -156,9 +156,10 @@ def test_an_endless_function_makes_the_others_wait(grade_more: GradeMore) -> Non
 
 
 def test_a_text_that_has_passed_is_not_doubted(grade_more: GradeMore, repository: Path) -> None:
-    """Nor run again: a stored verdict on this very text is taken."""
+    """Nor run again: a stored verdict on this very text is taken, and the reference's own text is right."""
+    mine = SOLUTION + "# Mine.\n"
     store = Store(repository / ".grader" / "progress.sqlite3")
-    (repository / "exercises" / f"{ID}.py").write_text(SOLUTION)
+    (repository / "exercises" / f"{ID}.py").write_text(mine)
     exercises = load(repository)
     folder = repository / "exercises"
     session = Session(exercises, folder, 17, None, store)  # type: ignore[arg-type]
@@ -168,11 +169,13 @@ def test_a_text_that_has_passed_is_not_doubted(grade_more: GradeMore, repository
     (folder / f"{SECOND}.py").write_text(MORE)
     submission = read_submission(folder, SECOND)
     assert session._doubtful(exercises[1], submission) == [ID]
-    attempt = store.keep(ID, SOLUTION, "graded", 17)
+    attempt = store.keep(ID, mine, "graded", 17)
     store.finish(attempt, ExerciseResult(ID, PASSED, 0.0, ()))
     assert session._doubtful(exercises[1], submission) == []
-    (folder / f"{ID}.py").write_text(SOLUTION + "\n")
+    (folder / f"{ID}.py").write_text(mine + "\n")
     assert session._doubtful(exercises[1], read_submission(folder, SECOND)) == [ID]
+    (folder / f"{ID}.py").write_text(SOLUTION)
+    assert session._doubtful(exercises[1], read_submission(folder, SECOND)) == []
 
 
 def test_what_hangs_is_waited_for_once(grade_more: GradeMore) -> None:

@@ -17,7 +17,7 @@ from grader.course import catalogue
 from grader.course.exercise import Exercise
 from grader.grading.bench import job_for
 from grader.judge.compare import compare
-from grader.judge.recording import Recorded, read_recorded, recording
+from grader.judge.recording import Recorded, read_recorded
 from grader.judge.reproduction import reproduction
 from grader.protocol.job import Limits
 from grader.protocol.runs import CheckRun, Observation
@@ -33,12 +33,9 @@ SEED = 17
 def runs_of(exercise: Exercise, is_recording: bool) -> dict[str, CheckRun]:
     """All checks on the reference, in this process."""
     job = job_for(exercise, {**exercise.imported, exercise.id: exercise.solution}, SEED, Limits(1e9), False)
-    probes = exercise.probes
-    for check in exercise.checks if is_recording else ():
-        probes = recording(probes, check.name)
     runs: list[CheckRun] = []
     with tempfile.TemporaryDirectory() as scratch:
-        run_job(replace(job, probes=probes), runs.append, Path(scratch))
+        run_job(replace(job, takes_notes=is_recording), runs.append, Path(scratch))
     return {run.check: run for run in runs}
 
 
