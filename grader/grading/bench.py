@@ -25,6 +25,8 @@ REFERENCE_SECONDS = 60.0
 # A check that takes longer than this on the solution is not run once more to learn what it draws.
 RECORDING_SECONDS = 0.1
 WORKERS = min(4, os.cpu_count() or 1)
+# With fewer jobs to a process, starting it takes longer than they do.
+FEWEST_JOBS = 8
 
 
 class ReferenceFails(GraderError):
@@ -50,11 +52,12 @@ class Processes:
         return run(self._launcher, job, cancelled)
 
     def many(self, jobs: Sequence[Job]) -> list[SubjectRun]:
-        """Many to a process: importing a variant takes a millisecond, a process thirty."""
-        batches = [jobs[start::WORKERS] for start in range(min(WORKERS, len(jobs)))]
+        """Many to a process: importing a variant takes a few milliseconds, a process thirty or more."""
+        count = min(WORKERS, -(-len(jobs) // FEWEST_JOBS))
+        batches = [jobs[start::count] for start in range(count)]
         with ThreadPoolExecutor(WORKERS) as pool:
             done = list(pool.map(lambda batch: run_many(self._launcher, batch), batches))
-        return [done[position % WORKERS][position // WORKERS] for position in range(len(jobs))]
+        return [done[position % count][position // count] for position in range(len(jobs))]
 
 
 class Bench:

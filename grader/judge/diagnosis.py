@@ -118,7 +118,7 @@ class _Search:
 
     def explain(self, candidates: Sequence[Mistake]) -> dict[str, tuple[Mistake, ...]]:
         """The failing checks that some of these candidates explain, and which of them."""
-        pool = [match for match in self._matches(candidates) if match.seen]
+        pool = [match for match in self._matches(candidates) if not self._is_refuted(match)]
         for _ in range(MOST_ANEW):
             explanation = self._held_together(pool)
             further = self._with_one_more(explanation, candidates)
@@ -127,8 +127,7 @@ class _Search:
             if not explanation.thin:
                 return explanation.explained
             pool = [match for match in pool if match not in explanation.thin]
-        explanation = self._held_together(pool)
-        return {} if explanation.thin else explanation.explained
+        return {}
 
     def _matches(self, candidates: Sequence[Mistake]) -> list[Match]:
         """The candidates that alone behave as observed somewhere, tried round by round."""
@@ -167,6 +166,12 @@ class _Search:
         conflicts = departures(self._reference, run, ran & self._passed)
         return Match(mistake, breaks, seen, len(seen) - len(reworded), len(conflicts))
 
+    def _is_refuted(self, match: Match) -> bool:
+        """Does it break what passed, or fit only in that one check ends in an error of the same type, with other
+        words, where more is wrong than that?"""
+        is_vague = not match.to_the_word and len(match.seen) == 1 and match.seen != self._failing
+        return bool(match.conflicts) or is_vague or not match.seen
+
     def _seen(self, run: SubjectRun | None, among: frozenset[str]) -> frozenset[str]:
         """In which of these failing checks it behaves as observed."""
         return among.difference(departures(run, self._observed, among)) if run else frozenset()
@@ -200,9 +205,7 @@ class _Search:
         for match in chosen:
             others = [other.seen for other in chosen if other is not match]
             own = (match.seen & seen).difference(*others)
-            # An error of the same type in one check is little, if its words are others and more is wrong than that.
-            is_vague = not match.to_the_word and len(match.seen) == 1 and match.seen != self._failing
-            if not own or is_vague:
+            if not own:
                 weak.append(match)
         return weak[-1:]
 
@@ -228,7 +231,7 @@ class _Search:
         names = {mistake.name for mistake in known.edits}
         base = known.edits[0].base
         others = [each for each in candidates if each.base == base and each.name not in names]
-        batch = in_order(others, self._caught_by, unexplained, self._passed)[:ROUND]
+        batch = in_order(others, self._caught_by, unexplained, self._passed)[: ROUND // 2]
         samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
         runs = self._run_mistakes(
             [((*known.edits, each), sample) for each, sample in zip(batch, samples, strict=True)]
@@ -237,8 +240,9 @@ class _Search:
             each for each, run, names in zip(batch, runs, samples, strict=True) if self._seen(run, frozenset(names))
         ]
         found = []
-        for mistake in fitting[:MOST_KEPT]:
-            run = self._run_all((*known.edits, mistake))
+        kept = fitting[:MOST_KEPT]
+        whole = self._run_mistakes([((*known.edits, each), sorted(self._failing | self._passed)) for each in kept])
+        for mistake, run in zip(kept, whole, strict=True):
             seen = self._seen(run, self._failing)
             breaks = self._caught_by[mistake] & self._failing
             if run and not departures(self._reference, run, self._passed) and seen >= set(known.explained):
