@@ -69,7 +69,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this repository's tracked folders, to run commands in. Tests share it and clean up."""
     target = tmp_path_factory.mktemp("checkout")
     for name in ("exercises", "solutions", "scenes", "tests", "tutor", "grader", "data"):
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "natural"))
     for name in ("pyproject.toml", "constraints.txt", "conftest.py"):
         shutil.copy(ROOT / name, target / name)
     for exercise in catalogue.load(target):

@@ -30,12 +30,12 @@ def in_order(
     mistakes: Iterable[Mistake], caught_by: CaughtBy, wanted: Collection[str], passed: Collection[str]
 ) -> list[Mistake]:
     """The mistakes that can explain some of the checks `wanted`, those first that fit best."""
-    ranks: dict[Mistake, tuple[int, int]] = {}
+    ranks: dict[Mistake, tuple[int, int, int]] = {}
     for mistake in mistakes:
         caught = caught_by[mistake]
         conflicts, explained = len(caught.intersection(passed)), len(caught.intersection(wanted))
         if explained and conflicts <= MOST_CONFLICTS:
-            ranks[mistake] = conflicts, -explained
+            ranks[mistake] = conflicts, -explained, len(caught)
     return sorted(ranks, key=ranks.__getitem__)
 
 

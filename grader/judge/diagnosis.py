@@ -32,13 +32,15 @@ RunMistakes = Callable[[Sequence[Candidate]], list[SubjectRun | None]]
 
 EXPLICABLE = (Status.WRONG, Status.RAISED)
 # How many candidates are run at a time, on how many checks at first, and how many of those that fit on all that
-# they break. After so many rounds that found nothing new, and after so many candidates, no more are tried. So often
-# those of which too little is seen are left out, and the rest is tried again.
+# they break. The first few break just what is broken, and a single mistake is nearly always among them.
+FIRST_ROUND = 8
 ROUND = 24
 SAMPLE = 2
 MOST_KEPT = 8
-BARREN_ROUNDS = 2
+# After so many that explained nothing new, and after so many in all, no more are tried.
+MOST_BARREN = 48
 MOST_TRIED = 120
+# So often those of which too little is seen are left out, and the rest is tried again.
 MOST_ANEW = 2
 
 
@@ -135,15 +137,17 @@ class _Search:
         left = list(candidates)
         tried = barren = 0
         unexplained = self._failing
-        while unexplained and tried < MOST_TRIED and barren < BARREN_ROUNDS:
-            batch = in_order(left, self._caught_by, unexplained, self._passed)[:ROUND]
+        while unexplained and tried < MOST_TRIED and barren < MOST_BARREN:
+            size = ROUND if tried else FIRST_ROUND
+            batch = in_order(left, self._caught_by, unexplained, self._passed)[:size]
             if not batch:
                 break
             tried += len(batch)
-            left = [mistake for mistake in left if mistake not in set(batch)]
+            done = set(batch)
+            left = [mistake for mistake in left if mistake not in done]
             matches += self._fitting(batch, unexplained)
             before, unexplained = unexplained, self._failing.difference(*(match.seen for match in cover(matches)))
-            barren = 0 if unexplained != before else barren + 1
+            barren = 0 if unexplained != before else barren + len(batch)
         return matches
 
     def _fitting(self, batch: Sequence[Mistake], unexplained: frozenset[str]) -> list[Match]:
@@ -231,7 +235,7 @@ class _Search:
         names = {mistake.name for mistake in known.edits}
         base = known.edits[0].base
         others = [each for each in candidates if each.base == base and each.name not in names]
-        batch = in_order(others, self._caught_by, unexplained, self._passed)[: ROUND // 2]
+        batch = in_order(others, self._caught_by, unexplained, self._passed)[:ROUND]
         samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
         runs = self._run_mistakes(
             [((*known.edits, each), sample) for each, sample in zip(batch, samples, strict=True)]

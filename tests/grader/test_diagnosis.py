@@ -9,6 +9,7 @@ import pytest
 from grader.course.exercise import Exercise, Mistake
 from grader.course.index import CaughtBy
 from grader.course.outline import outline
+from grader.judge.candidates import in_order
 from grader.judge.diagnosis import Candidate, RunMistakes, diagnose
 from grader.judge.verdict import Submitted, compare_runs
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Observation, Place, SubjectRun
@@ -214,3 +215,19 @@ def test_the_words_of_an_error_do_not_matter_but_its_type_and_function(
 
     found = diagnosed(made_up, run(double=0), raised(error, function), run_mistakes)
     assert [mistake.name for mistake in found.get("test_double", ())] == expected
+
+
+def test_what_fits_best_is_tried_first() -> None:
+    def mistake(name: str) -> Mistake:
+        return Mistake(name, "double", "return x * 2", "?", name)
+
+    breaks = {
+        "all of it": "ab",
+        "one of them": "a",
+        "more than that": "ax",
+        "what passed": "abp",
+        "too much": "apq",
+    }
+    caught_by = {mistake(name): frozenset(checks) for name, checks in breaks.items()}
+    in_turn = in_order(caught_by, caught_by, {"a", "b"}, {"p", "q"})
+    assert [each.name for each in in_turn] == ["all of it", "one of them", "more than that", "what passed"]

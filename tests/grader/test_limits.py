@@ -90,15 +90,18 @@ def test_a_mapping_of_unknown_size_counts_for_more(tmp_path: Path, monkeypatch: 
         return real(path)
 
     monkeypatch.setattr(Path, "stat", stat)
-    with process_that(lambda: unnamed_files(8, mapped), tmp_path) as tree:
+    # Seven, not eight: a page that this process shares with its children counts as well.
+    with process_that(lambda: unnamed_files(7, mapped), tmp_path) as tree:
         assert over_limit(LIMITS, tree, 0, tmp_path, 1) is None
     with process_that(lambda: unnamed_files(9, mapped), tmp_path) as tree:
         assert over_limit(LIMITS, tree, 0, tmp_path, 1) == "wrote files of more than 1 MB"
 
 
 def test_memory_shared_with_nobody_is_no_file(tmp_path: Path) -> None:
+    with process_that(lambda: None, tmp_path) as tree:
+        inherited = tree.unnamed(2**20)
     with process_that(lambda: mmap.mmap(-1, 2**22), tmp_path) as tree:
-        assert tree.unnamed(2**20) == 0
+        assert tree.unnamed(2**20) == inherited
 
 
 @on_linux
