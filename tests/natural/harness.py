@@ -19,7 +19,6 @@ wrong.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,22 +73,31 @@ def named(result: ExerciseResult) -> frozenset[str]:
     return frozenset(name for check in result.checks for name in check.mistakes)
 
 
-def grade_all(
-    paths: list[Path], exercises: dict[str, Exercise], launcher: Launcher
-) -> Iterator[tuple[Path, ExerciseResult]]:
-    """The verdict on each, beside the reference's version of what it imports."""
-    with TemporaryDirectory() as name:
-        folder = Path(name) / "exercises"
-        folder.mkdir()
-        (folder / "__init__.py").touch()
+class Graders:
+    """Grades files beside the reference's version of what they import, which is run once."""
+
+    def __init__(self, exercises: dict[str, Exercise], launcher: Launcher, folder: Path) -> None:
+        """`folder` is an empty one, for these alone."""
+        self._exercises = exercises
+        self._launcher = launcher
+        self._folder = folder / "exercises"
+        self._sessions: dict[str, Session] = {}
+        self._folder.mkdir()
+        (self._folder / "__init__.py").touch()
         for solution in (ROOT / "solutions").glob("ex*.py"):
-            (folder / solution.name).write_bytes(solution.read_bytes())
-        for path in paths:
-            exercise = exercises[path.parent.name]
-            mine = folder / exercise.file_name
-            mine.write_bytes(path.read_bytes())
-            yield path, Session((exercise,), folder, SEED, launcher, None).grade(exercise)
-            mine.write_text(exercise.solution.text, encoding="utf-8")
+            (self._folder / solution.name).write_bytes(solution.read_bytes())
+
+    def grade(self, path: Path) -> ExerciseResult:
+        """The verdict on one file."""
+        exercise = self._exercises[path.parent.name]
+        session = self._sessions.setdefault(
+            exercise.id, Session((exercise,), self._folder, SEED, self._launcher, None)
+        )
+        mine = self._folder / exercise.file_name
+        mine.write_bytes(path.read_bytes())
+        result = session.grade(exercise)
+        mine.write_text(exercise.solution.text, encoding="utf-8")
+        return result
 
 
 def main(wanted: list[str]) -> None:
@@ -97,18 +105,25 @@ def main(wanted: list[str]) -> None:
     paths = [path for path in natural_files() if not wanted or path in chosen or path.parent.name[:4] in wanted]
     exercises = {each.id: each for each in catalogue.load(ROOT, sorted({path.parent.name for path in paths}))}
     launcher = start_launcher(SEED)
-    for path, result in grade_all(paths, exercises, launcher):
-        is_as_expected = "" if as_expected(path, result) else "   <-- not as its first line says"
-        print(f"\n== {path.parent.name}/{path.name}: {result.status}{is_as_expected}")
-        print(path.read_text(encoding="utf-8").partition("\n")[0])
-        words: dict[str, list[str]] = {}
-        for check in result.checks:
-            if check.status is not Status.PASSED:
-                said = f"[{', '.join(check.mistakes)}] {check.message}" if check.mistakes else check.message
-                words.setdefault(said, []).append(check.name)
-        for said, names in words.items():
-            print(f"  {len(names)} check(s), {names[0]} …\n    " + said.replace("\n", "\n    "))
+    with TemporaryDirectory() as folder:
+        graders = Graders(exercises, launcher, Path(folder))
+        for path in paths:
+            show(path, graders.grade(path))
     launcher.close()
+
+
+def show(path: Path, result: ExerciseResult) -> None:
+    """The verdict on a file, and what is said."""
+    is_as_expected = "" if as_expected(path, result) else "   <-- not as its first line says"
+    print(f"\n== {path.parent.name}/{path.name}: {result.status}{is_as_expected}")
+    print(path.read_text(encoding="utf-8").partition("\n")[0])
+    words: dict[str, list[str]] = {}
+    for check in result.checks:
+        if check.status is not Status.PASSED:
+            said = f"[{', '.join(check.mistakes)}] {check.message}" if check.mistakes else check.message
+            words.setdefault(said, []).append(check.name)
+    for said, names in words.items():
+        print(f"  {len(names)} check(s), {names[0]} …\n    " + said.replace("\n", "\n    "))
 
 
 def as_expected(path: Path, result: ExerciseResult) -> bool:

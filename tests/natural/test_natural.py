@@ -10,7 +10,7 @@ from grader.course import catalogue
 from grader.course.exercise import Exercise
 from grader.supervisor.launcher import Launcher
 from tests.mini import ROOT
-from tests.natural.harness import UNNAMED, as_expected, expected, grade_all, named, natural_files
+from tests.natural.harness import UNNAMED, Graders, as_expected, expected, named, natural_files
 
 PATHS = natural_files()
 
@@ -20,12 +20,17 @@ def exercises() -> dict[str, Exercise]:
     return {exercise.id: exercise for exercise in catalogue.load(ROOT)}
 
 
+@pytest.fixture(scope="module")
+def graders(
+    exercises: dict[str, Exercise], subject_processes: Launcher, tmp_path_factory: pytest.TempPathFactory
+) -> Graders:
+    return Graders(exercises, subject_processes, tmp_path_factory.mktemp("natural"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_the_verdict_is_what_the_file_says(
-    path: Path, exercises: dict[str, Exercise], subject_processes: Launcher
-) -> None:
-    ((_, result),) = grade_all([path], exercises, subject_processes)
+def test_the_verdict_is_what_the_file_says(path: Path, graders: Graders) -> None:
+    result = graders.grade(path)
     assert as_expected(path, result), (result.status, sorted(named(result)))
 
 
