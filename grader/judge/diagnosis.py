@@ -152,16 +152,21 @@ class _Search:
 
     def _fitting(self, batch: Sequence[Mistake], unexplained: frozenset[str]) -> list[Match]:
         """Those that behave as observed in one of the checks that tell most, and in which others they do."""
-        samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
-        runs = self._run_mistakes([((each,), names) for each, names in zip(batch, samples, strict=True)])
-        kept = [
-            each for each, run, names in zip(batch, runs, samples, strict=True) if self._seen(run, frozenset(names))
-        ][:MOST_KEPT]
+        kept = self._promising(batch, unexplained)
         every = [self._caught_by[each] & (self._failing | self._passed) for each in kept]
         whole = self._run_mistakes([((each,), sorted(names)) for each, names in zip(kept, every, strict=True)])
         return [
             self._match(mistake, run, names) for mistake, run, names in zip(kept, whole, every, strict=True) if run
         ]
+
+    def _promising(
+        self, batch: Sequence[Mistake], unexplained: frozenset[str], beside: tuple[Mistake, ...] = ()
+    ) -> list[Mistake]:
+        """The first of those that behave as observed, `beside` others or alone, where what is seen tells most."""
+        samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
+        runs = self._run_mistakes([((*beside, each), names) for each, names in zip(batch, samples, strict=True)])
+        fitting = zip(batch, runs, samples, strict=True)
+        return [each for each, run, names in fitting if self._seen(run, frozenset(names))][:MOST_KEPT]
 
     def _match(self, mistake: Mistake, run: SubjectRun, ran: frozenset[str]) -> Match:
         seen = self._seen(run, ran & self._failing)
@@ -236,15 +241,8 @@ class _Search:
         base = known.edits[0].base
         others = [each for each in candidates if each.base == base and each.name not in names]
         batch = in_order(others, self._caught_by, unexplained, self._passed)[:ROUND]
-        samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
-        runs = self._run_mistakes(
-            [((*known.edits, each), sample) for each, sample in zip(batch, samples, strict=True)]
-        )
-        fitting = [
-            each for each, run, names in zip(batch, runs, samples, strict=True) if self._seen(run, frozenset(names))
-        ]
+        kept = self._promising(batch, unexplained, known.edits)
         found = []
-        kept = fitting[:MOST_KEPT]
         whole = self._run_mistakes([((*known.edits, each), sorted(self._failing | self._passed)) for each in kept])
         for mistake, run in zip(kept, whole, strict=True):
             seen = self._seen(run, self._failing)

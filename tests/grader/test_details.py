@@ -31,7 +31,7 @@ from tests.mini import PROBES, SOLUTION, with_body, write_exercise
 
 Grade = Callable[[str], ExerciseResult]
 Command = Callable[..., subprocess.CompletedProcess[str]]
-FILE = "/work/ex00_mini.py"
+FILE = "/learner/ex00_mini.py"
 
 
 def details_of(result: ExerciseResult) -> Details:
