@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.tolerances import distance  # noqa: E402
 from grader.course.catalogue import choose, load  # noqa: E402
 from grader.course.exercise import Exercise  # noqa: E402
-from grader.course.variants import variant_sources  # noqa: E402
+from grader.course.variants import base_sources, variant_sources  # noqa: E402
 from grader.grading.bench import REFERENCE_SECONDS, Bench, Processes, job_for  # noqa: E402
 from grader.grading.matrix import Reach, checks_that_see, find_reach  # noqa: E402
 from grader.judge.compare import departures, first_departure  # noqa: E402
@@ -110,9 +110,9 @@ def main() -> int:
 def right_versions(exercise: Exercise) -> dict[str, dict[str, Source]]:
     """The sources of each right version but the solution, by its name."""
     versions = {edit.name: variant_sources(exercise, edit) for edit in exercise.equivalents}
-    folder = ROOT / "tutor" / exercise.id / "bases"
+    versions |= {base.name: base_sources(exercise, base) for base in exercise.bases}
     natural = [path for path in natural_files() if path.parent.name == exercise.id and expected(path).is_right]
-    for path in (*sorted(folder.glob("*.py")), *natural):
+    for path in natural:
         source = Source(exercise.solution.path, path.read_text(encoding="utf-8"))
         versions[path.name] = {**exercise.imported, exercise.id: source}
     return versions
