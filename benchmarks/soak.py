@@ -2,10 +2,11 @@
 
     python benchmarks/soak.py [EXERCISE]… [--seeds 1000] [--first-seed 1] [--effects 3]
 
-For each seed the solution runs as if a learner had written it, and two of the other right versions in turn: the
-equivalents of `tutor/`, its further bases, the files of `tests/natural/` that say they are right. A check that does
-not pass is a false alarm, and shown with its seed. One process runs many versions, so that a seed costs about four
-times what the reference takes.
+On each seed the reference runs, and beside it one right version as if a learner had written it. On every fifth
+seed that is the solution, on the others in turn: the equivalents of `tutor/`, its further bases, the files of
+`tests/natural/` that say they are right. A check that does not pass is a false alarm, and shown with its seed; so
+is a reference that does not complete. What is forbidden is looked for in the first block of seeds only: it takes
+half of the time and does not depend on the seed. One process runs many versions.
 
 Then the table of tolerances. *Noise* is the largest error seen of right code, over what the probe allows for it;
 *effect* the smallest of any known mistake, on the check where it shows most, on `--effects` seeds. Wanted are at
@@ -33,14 +34,14 @@ from grader.course.variants import base_sources, variant_sources  # noqa: E402
 from grader.grading.bench import REFERENCE_SECONDS, Bench, Processes, job_for  # noqa: E402
 from grader.grading.matrix import Reach, checks_that_see, find_reach  # noqa: E402
 from grader.judge.compare import departures, first_departure  # noqa: E402
-from grader.protocol.job import Job, Limits, Source  # noqa: E402
-from grader.protocol.runs import IMPORT_CHECK, SubjectRun  # noqa: E402
+from grader.protocol.job import Limits, Source  # noqa: E402
+from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun  # noqa: E402
 from grader.supervisor.start import start_launcher  # noqa: E402
 from tests.natural.harness import expected, natural_files  # noqa: E402
 
 # Each block begins with fresh processes, in which sets and dictionaries are in another order.
 BLOCK = 50
-OTHERS = 2
+SOLUTION_EVERY = 5
 MOST_NOISE, LEAST_EFFECT = 0.1, 10.0
 SOLUTION = "the solution"
 
@@ -91,7 +92,8 @@ def main() -> int:
         launcher = start_launcher(first)
         try:
             for exercise in chosen:
-                run_block(exercise, seeds, Processes(launcher), seen[exercise.id])
+                forbids = first == arguments.first_seed
+                run_block(exercise, seeds, Processes(launcher), forbids, seen[exercise.id])
         finally:
             launcher.close()
         alarms = sum(each.alarms for each in seen.values())
@@ -118,19 +120,23 @@ def right_versions(exercise: Exercise) -> dict[str, dict[str, Source]]:
     return versions
 
 
-def run_block(exercise: Exercise, seeds: Sequence[int], processes: Processes, seen: Seen) -> None:
-    """Run the reference, the solution and others on each of these seeds, and note what departs."""
+def run_block(exercise: Exercise, seeds: Sequence[int], processes: Processes, forbids: bool, seen: Seen) -> None:
+    """Run the reference and a right version on each of these seeds, and note what departs."""
     others = right_versions(exercise)
-    work = [(seed, name) for seed in seeds for name in ("", SOLUTION, *taking_turns(list(others), seed))]
-    sources = {"": variant_sources(exercise), SOLUTION: variant_sources(exercise), **others}
-    jobs = [job(exercise, sources[name], seed) for seed, name in work]
+    sources = {SOLUTION: variant_sources(exercise), **others}
+    work = [(seed, whose_turn(list(others), seed)) for seed in seeds]
+    jobs = [
+        job_for(exercise, sources[name], seed, Limits(REFERENCE_SECONDS), forbids)
+        for seed, version in work
+        for name in (SOLUTION, version)
+    ]
     names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
-    reference = SubjectRun(())
-    for (seed, name), run in zip(work, processes.many(jobs), strict=True):
-        if not name:
-            reference = run
-            continue
+    runs = processes.many(jobs)
+    for (seed, name), reference, run in zip(work, runs[::2], runs[1::2], strict=True):
         seen.runs += 1
+        for check in incomplete(reference, names):
+            seen.alarms += 1
+            print(f"false alarm: {exercise.id}, seed {seed}, the reference does not complete {check}", flush=True)
         for check in departures(reference, run, names):
             seen.alarms += 1
             print(
@@ -141,13 +147,18 @@ def run_block(exercise: Exercise, seeds: Sequence[int], processes: Processes, se
             seen.add_noise(found)
 
 
-def taking_turns(names: Sequence[str], seed: int) -> list[str]:
-    """Some of the names, others for each seed, all of them over a run."""
-    return [names[(OTHERS * seed + place) % len(names)] for place in range(min(OTHERS, len(names)))]
+def whose_turn(others: Sequence[str], seed: int) -> str:
+    """The version to run on this seed: all of them, in turn, and the solution on every fifth."""
+    turn, rest = divmod(seed, SOLUTION_EVERY)
+    if not rest or not others:
+        return SOLUTION
+    return others[(turn * (SOLUTION_EVERY - 1) + rest - 1) % len(others)]
 
 
-def job(exercise: Exercise, sources: dict[str, Source], seed: int) -> Job:
-    return job_for(exercise, sources, seed, Limits(REFERENCE_SECONDS))
+def incomplete(reference: SubjectRun, names: Sequence[str]) -> list[str]:
+    """The checks that the reference did not come to the end of."""
+    runs = reference.by_name()
+    return [name for name in names if name not in runs or runs[name].ending is not Ending.RETURNED]
 
 
 def distances(

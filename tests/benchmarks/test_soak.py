@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak import Seen, measure_effects, run_block, taking_turns
+from benchmarks.soak import SOLUTION, Seen, measure_effects, run_block, whose_turn
 from grader.course.catalogue import load
 from grader.grading.bench import Processes
 from grader.supervisor.start import start_launcher
+from tests import mini
 from tests.mini import HINTS, ID, TUTOR, write_exercise
 
 WRONG = """
@@ -26,12 +27,11 @@ says = "It is hardly more."
 
 
 def test_each_version_has_its_turn() -> None:
-    names = ["a", "b", "c", "d", "e"]
-    turns = [taking_turns(names, seed) for seed in range(1, 6)]
-    assert all(len(set(turn)) == 2 for turn in turns)
-    assert {name for turn in turns for name in turn} == set(names)
-    assert taking_turns(["a"], 3) == ["a"]
-    assert taking_turns([], 3) == []
+    names = ["a", "b", "c", "d", "e", "f"]
+    turns = [whose_turn(names, seed) for seed in range(1, 31)]
+    assert turns.count(SOLUTION) == 6
+    assert all(turns.count(name) == 4 for name in names)
+    assert whose_turn([], 3) == SOLUTION
 
 
 def test_false_alarms_and_unseen_mistakes_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,11 +39,11 @@ def test_false_alarms_and_unseen_mistakes_are_found(tmp_path: Path, capsys: pyte
     (exercise,) = load(tmp_path)
     seen, launcher = Seen(), start_launcher(1)
     try:
-        run_block(exercise, [3, 4], Processes(launcher), seen)
+        run_block(exercise, [3, 4, 5], Processes(launcher), True, seen)
         measure_effects(exercise, [3], Processes(launcher), seen)
     finally:
         launcher.close()
-    assert seen.runs == 4  # the solution and the equivalent, on two seeds
+    assert seen.runs == 3  # the equivalent on two seeds, the solution on one
     assert seen.alarms == 2
     assert (
         f"false alarm: {ID}, seed 3, halved, test_double: doubled: 6 of 6 values are off" in capsys.readouterr().out
@@ -51,3 +51,17 @@ def test_false_alarms_and_unseen_mistakes_are_found(tmp_path: Path, capsys: pyte
     assert seen.noise["test_double"].version == "halved"
     assert seen.noise["test_total"].distance == 0
     assert 0 < seen.effects["hardly-more"].distance < 1
+
+
+def test_a_reference_that_does_not_complete_is_an_alarm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_exercise(
+        tmp_path, solution=mini.SOLUTION.replace("return x * 2", "return x * 2 if x is None else x.nothing")
+    )
+    (exercise,) = load(tmp_path)
+    seen, launcher = Seen(), start_launcher(1)
+    try:
+        run_block(exercise, [5], Processes(launcher), False, seen)
+    finally:
+        launcher.close()
+    assert seen.alarms
+    assert "the reference does not complete test_double" in capsys.readouterr().out
