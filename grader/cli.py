@@ -16,6 +16,7 @@ import typer
 
 from grader.bootstrap import EXERCISES, ROOT, STATE
 from grader.errors import GraderError, UsageError, note_traceback
+from grader.stopping import answered
 from grader.text import COMMAND, make_output_safe, printable
 
 LARGEST_SEED = 2**31 - 1
@@ -64,7 +65,8 @@ def run(arguments: list[str]) -> int:
     """
     make_output_safe()
     try:
-        return int(app(arguments, standalone_mode=False, prog_name=COMMAND) or 0)
+        with answered():
+            return int(app(arguments, standalone_mode=False, prog_name=COMMAND) or 0)
     except UsageError as error:
         return _complain(str(error), 2)
     except typer.TyperException as error:

@@ -44,6 +44,21 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def answered() -> Iterator[None]:
+    """Whatever goes wrong within the block after one of them came is raised as that `KeyboardInterrupt`.
+
+    It breaks in anywhere, also in Python's own code, between a lock that is given up and the same lock taken back;
+    what is raised then is a RuntimeError about the lock.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _received:
+            raise KeyboardInterrupt from error
+        raise
+
+
 def exit_code() -> int:
     """What shells make of the signal that came."""
     return 128 + (_received[0] if _received else signal.SIGINT)

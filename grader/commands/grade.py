@@ -22,7 +22,7 @@ from grader.judge.results import ExerciseResult, Report, Status
 from grader.learner.history import Store
 from grader.report import json, junit
 from grader.report.console import Page, relative, show_result, show_summary
-from grader.stopping import undisturbed
+from grader.stopping import answered, undisturbed
 from grader.supervisor.protections import Protection, as_line, require_all
 from grader.text import COMMAND, printable
 
@@ -44,6 +44,7 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
         print(f"GPT Kata: {printable(os.path.relpath(folder))}, seed {chosen_seed}", flush=True)
     try:
         with (
+            answered(),
             opened_launcher(chosen_seed) as launcher,
             opened_store() as store,
             tried_protections(launcher) as trial,
@@ -61,9 +62,10 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
             on_folder = "" if folder == EXERCISES else f" --on {relative(str(folder))}"
             replay = f"{on_folder} --seed {chosen_seed}"
             try:
-                graded = (
-                    show_as_they_come(results, exercises, folder, replay) if format == "text" else list(results)
-                )
+                with answered():
+                    graded = (
+                        show_as_they_come(results, exercises, folder, replay) if format == "text" else list(results)
+                    )
             except KeyboardInterrupt:  # soon what runs is ended, and looks as if it had crashed
                 session.cancelled.set()
                 report = replace(report, exercises=session.results_so_far())

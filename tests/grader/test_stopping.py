@@ -78,9 +78,8 @@ def test_json_is_one_document_with_what_is_known(checkout: Path, number: signal.
     wait_for_verdict(checkout, FIRST)
     process.send_signal(number)
     out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, "grader: stopped. Nothing is lost.\n")
     report = json.loads(out)
-    assert process.returncode == 128 + number
-    assert errors == "grader: stopped. Nothing is lost.\n"
     assert report["stopped"] is True
     assert [(entry["id"], entry["status"]) for entry in report["exercises"]] == [(FIRST, "passed")]
     assert (report["passed"], report["total"]) == (1, 2)
@@ -153,3 +152,34 @@ def test_when_all_is_done_a_signal_does_nothing_to_the_very_end() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+UNLUCKY = """
+import os, signal, sys, threading
+from grader import __main__, stopping
+
+def wait(self, timeout=None, wait=threading.Condition.wait):
+    if threading.current_thread() is threading.main_thread():
+        self._release_save()  # the first step of the real one
+        os.kill(os.getpid(), signal.SIGINT)
+    return wait(self, timeout)
+
+threading.Condition.wait = wait
+sys.argv[1:] = ["check", "{exercise}", "--format", "json", "--on", "solutions"]
+sys.exit(__main__.main())
+"""
+
+
+def test_a_signal_at_the_worst_moment_is_a_signal_all_the_same(checkout: Path) -> None:
+    """The main thread has just given up a lock and is about to wait: what is raised is an error about that lock."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNLUCKY.format(exercise=FIRST)],
+        cwd=checkout,
+        env={**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=answer_as_at_a_terminal,
+    )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "grader: stopped. Nothing is lost.\n")
+    assert json.loads(done.stdout)["stopped"] is True
