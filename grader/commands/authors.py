@@ -11,6 +11,7 @@ from grader.course.catalogue import Course
 from grader.course.exercise import Exercise
 from grader.course.index import index_path, spell_index
 from grader.course.outline import outline
+from grader.grading.bench import Processes
 from grader.grading.matrix import run_matrix
 from grader.judge.results import Matrix
 from grader.learner.contract import check_contract, lacking
@@ -23,8 +24,9 @@ from grader.text import COMMAND
 
 def matrices(exercises: Sequence[Exercise], launcher: Launcher, seed: int) -> Iterator[tuple[Exercise, Matrix]]:
     """The kill matrix of each exercise, in order, two at a time: one fills the pauses of the other."""
+    processes = Processes(launcher)
     with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda exercise: run_matrix(exercise, launcher, seed), exercises)
+        found = pool.map(lambda exercise: run_matrix(exercise, processes, seed), exercises)
         yield from zip(exercises, found, strict=True)
 
 

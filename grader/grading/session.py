@@ -41,9 +41,13 @@ class Session:
     launcher: Launcher
     store: Store | None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    _processes: Processes | None = None
     _benches: dict[str, Bench] = field(default_factory=dict)
     _results: dict[str, ExerciseResult] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._processes = self._processes or Processes(self.launcher)
 
     def grade_all(self, exercises: Sequence[Exercise]) -> Iterator[ExerciseResult]:
         """Grade these, several at a time, and yield the results in their order."""
@@ -164,7 +168,8 @@ class Session:
 
     def _bench(self, exercise: Exercise) -> Bench:
         with self._lock:
-            return self._benches.setdefault(exercise.id, Bench(exercise, self.seed, Processes(self.launcher)))
+            assert self._processes
+            return self._benches.setdefault(exercise.id, Bench(exercise, self.seed, self._processes))
 
     def _unstable(self, grading: Grading, explained: Explained, submission: Submission) -> tuple[str, ...]:
         """Of the wrong, unexplained checks, those that another run of the same code answers differently."""
@@ -172,6 +177,6 @@ class Session:
         names = [name for name in wrong if name not in explained]
         if not names:
             return ()
-        again = grading.bench.run(submission.sources, names, self.cancelled)
+        again = grading.bench.run(submission.sources, names, self.cancelled, forbids=False)
         there = [name for name in names if name in again.by_name()]
         return departures(grading.actual, again, there)

@@ -29,14 +29,23 @@ class Match:
 def in_order(
     mistakes: Iterable[Mistake], caught_by: CaughtBy, wanted: Collection[str], passed: Collection[str]
 ) -> list[Mistake]:
-    """The mistakes that can explain some of the checks `wanted`, those first that fit best."""
-    ranks: dict[Mistake, tuple[int, int, int]] = {}
+    """The mistakes that can explain some of the checks `wanted`, those first that fit best.
+
+    The check that the fewest of them break comes first: one of these few must be behind it, and what is right there
+    often explains the rest.
+    """
+    explained: dict[Mistake, frozenset[str]] = {}
     for mistake in mistakes:
         caught = caught_by[mistake]
-        conflicts, explained = len(caught.intersection(passed)), len(caught.intersection(wanted))
-        if explained and conflicts <= MOST_CONFLICTS:
-            ranks[mistake] = conflicts, -explained, len(caught)
-    return sorted(ranks, key=ranks.__getitem__)
+        if caught.intersection(wanted) and len(caught.intersection(passed)) <= MOST_CONFLICTS:
+            explained[mistake] = caught.intersection(wanted)
+    breaking = Counter(name for names in explained.values() for name in names)
+
+    def rank(mistake: Mistake) -> tuple[int, int, int, int]:
+        caught, names = caught_by[mistake], explained[mistake]
+        return len(caught.intersection(passed)), min(breaking[name] for name in names), -len(names), len(caught)
+
+    return sorted(explained, key=rank)
 
 
 def rarest(caught: Collection[str], popularity: Mapping[str, int], count: int) -> tuple[str, ...]:

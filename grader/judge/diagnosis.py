@@ -34,11 +34,11 @@ EXPLICABLE = (Status.WRONG, Status.RAISED)
 # How many candidates are run at a time, on how many checks at first, and how many of those that fit on all that
 # they break. The first few break just what is broken, and a single mistake is nearly always among them.
 FIRST_ROUND = 8
-ROUND = 24
+ROUND = 12
 SAMPLE = 2
 MOST_KEPT = 8
 # After so many that explained nothing new, and after so many in all, no more are tried.
-MOST_BARREN = 48
+MOST_BARREN = 30
 MOST_TRIED = 120
 # So often those of which too little is seen are left out, and the rest is tried again.
 MOST_ANEW = 2
@@ -120,7 +120,7 @@ class _Search:
 
     def explain(self, candidates: Sequence[Mistake]) -> dict[str, tuple[Mistake, ...]]:
         """The failing checks that some of these candidates explain, and which of them."""
-        pool = [match for match in self._matches(candidates) if not self._is_refuted(match)]
+        pool = self._matches(candidates)
         for _ in range(MOST_ANEW):
             explanation = self._held_together(pool)
             further = self._with_one_more(explanation, candidates)
@@ -132,7 +132,11 @@ class _Search:
         return {}
 
     def _matches(self, candidates: Sequence[Mistake]) -> list[Match]:
-        """The candidates that alone behave as observed somewhere, tried round by round."""
+        """The candidates that alone behave as observed somewhere, tried round by round.
+
+        What one of them breaks is not looked into any further: if it is not as observed, there is another mistake
+        beside it, and nothing alone explains that.
+        """
         matches: list[Match] = []
         left = list(candidates)
         tried = barren = 0
@@ -145,8 +149,8 @@ class _Search:
             tried += len(batch)
             done = set(batch)
             left = [mistake for mistake in left if mistake not in done]
-            matches += self._fitting(batch, unexplained)
-            before, unexplained = unexplained, self._failing.difference(*(match.seen for match in cover(matches)))
+            matches += [match for match in self._fitting(batch, unexplained) if not self._is_refuted(match)]
+            before, unexplained = unexplained, self._failing.difference(*(match.breaks for match in matches))
             barren = 0 if unexplained != before else barren + len(batch)
         return matches
 

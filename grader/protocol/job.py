@@ -73,11 +73,13 @@ class Job:
 class Work:
     """Jobs for one process, done one after the other in the folder `scratch`.
 
-    A learner's code gets a process of its own; only variants of the reference share one.
+    A learner's code gets a process of its own; only variants of the reference share one, and more work may follow
+    there. Travels as one line.
     """
 
     jobs: tuple[Job, ...]
     scratch: str
+    is_last: bool = True
 
     def to_json(self) -> str:
         """Each text once: variants of one exercise share nearly all of theirs."""
@@ -93,13 +95,14 @@ class Work:
             for job in self.jobs
         ]
         texts = [[source.path, source.text] for source in numbers]
-        return json.dumps({"texts": texts, "jobs": jobs, "scratch": self.scratch})
+        parts = {"texts": texts, "jobs": jobs, "scratch": self.scratch, "is_last": self.is_last}
+        return json.dumps(parts) + "\n"
 
     @staticmethod
     def from_json(text: str) -> Work:
         parts = json.loads(text)
         sources = [Source(*source) for source in parts["texts"]]
-        return Work(tuple(_job(job, sources) for job in parts["jobs"]), parts["scratch"])
+        return Work(tuple(_job(job, sources) for job in parts["jobs"]), parts["scratch"], parts["is_last"])
 
 
 def _job(parts: dict[str, Any], sources: list[Source]) -> Job:

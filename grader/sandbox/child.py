@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from grader.protocol import frames
 from grader.protocol.job import Work
@@ -27,14 +27,19 @@ from grader.sandbox.runner import run_job
 # Without signals, the line on which the code hangs is written down a little before the process may be killed.
 TRACE_AT = 0.9
 CHANNEL_NUMBER = 900
+# What a process may take, of time and of memory in all, of which nobody knows how much work it will get. It runs
+# variants of the reference only, and each of them has limits that the supervisor looks after.
+LASTING_SECONDS = 24 * 3600.0
+LASTING_MEMORY = 8 * 2**30
 # Where libraries keep what they have computed. Elsewhere they may not, and the code would seem to have tried it.
 FOLDERS = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR")
 
 
-def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: None) -> None:
+def serve(work: Work, stream: BinaryIO, channel: int, once_confined: Callable[[], None] = lambda: None) -> None:
     """Do the jobs, write a frame for each check to the channel, and end the process. Does not return.
 
-    `once_confined` is called when nothing of the code under test has run, and all that starts now is confined.
+    Where more work follows, it is read from `stream`, until that ends. `once_confined` is called when nothing of
+    the code under test has run, and all that starts now is confined.
     """
     status = 1
     try:
@@ -46,20 +51,22 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         trace_descriptor = os.open(TRACE_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK)
         trace = os.fdopen(trace_descriptor, "w", encoding="utf-8")
         faulthandler.enable(trace)
-        files = frozenset(source.path for job in work.jobs for source in job.sources.values())
-        exercises = frozenset(job.sources[job.exercise].path for job in work.jobs)
-        guard = Guard(ROOT, scratch, files, exercises)
+        guard = Guard(ROOT, scratch)
         if is_wanted(Layer.GUARD):
             guard.install()
         readable = [Path(job.folder) for job in work.jobs if job.folder is not None]
-        seconds = sum(job.limits.seconds for job in work.jobs)
-        guard.expect_only(confine(scratch, work.jobs[0].limits, seconds, readable))
+        limits, seconds = work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs)
+        if work.is_last:
+            stream.close()  # nothing is left of it to be found
+        else:
+            limits, seconds = replace(limits, memory=LASTING_MEMORY), LASTING_SECONDS
+        guard.expect_only(confine(scratch, limits, seconds, readable))
         once_confined()
-        for number, job in enumerate(work.jobs):
-            if number > 0:
-                remove_subfolders(scratch)  # the next job has the limit on files for itself
-            with telling_where(trace, job.limits.seconds):
-                run_job(job, lambda run: _send(channel, run, guard), scratch)
+        _do(work, channel, guard, trace)
+        while not work.is_last and (text := stream.readline()):
+            remove_subfolders(scratch)
+            work = Work.from_json(text.decode())
+            _do(work, channel, guard, trace)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -67,6 +74,20 @@ def serve(work: Work, channel: int, once_confined: Callable[[], None] = lambda: 
         # Not sys.exit: neither handlers nor threads that the learner's code left behind may hold the process.
         _flush()
         os._exit(status)
+
+
+def _do(work: Work, channel: int, guard: Guard, trace: TextIO) -> None:
+    """Do the jobs of this work."""
+    guard.watch_over(
+        files=frozenset(source.path for job in work.jobs for source in job.sources.values()),
+        exercises=frozenset(job.sources[job.exercise].path for job in work.jobs),
+    )
+    scratch = Path(work.scratch)
+    for number, job in enumerate(work.jobs):
+        if number > 0:
+            remove_subfolders(scratch)  # the next job has the limit on files for itself
+        with telling_where(trace, job.limits.seconds):
+            run_job(job, lambda run: _send(channel, run, guard), scratch)
 
 
 @contextlib.contextmanager

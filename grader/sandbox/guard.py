@@ -63,15 +63,19 @@ USES_NETWORK = (
 class Guard:
     """The refusals of one process. `noted` is what was tried since it was last emptied.
 
-    `files` are those of the code under test, and `exercises` those of them that are graded.
     Once installed it stays until the process ends: an audit hook cannot be removed.
     """
 
-    def __init__(self, root: Path, scratch: Path, files: frozenset[str], exercises: frozenset[str]) -> None:
+    def __init__(self, root: Path, scratch: Path) -> None:
         self.noted: list[str] = []
         self._readable: tuple[str, ...] = ()
         self._hidden = tuple(os.path.realpath(root / name) for name in HIDDEN)
         self._scratch = os.path.realpath(scratch)
+        self._files = frozenset[str]()
+        self._exercises = frozenset[str]()
+
+    def watch_over(self, files: frozenset[str], exercises: frozenset[str]) -> None:
+        """`files` are those of the code under test, and `exercises` those of them that are graded."""
         self._files = files
         self._exercises = exercises
 

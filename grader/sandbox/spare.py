@@ -1,5 +1,5 @@
-"""A spare interpreter, for systems without fork: imports torch, waits for one job on its standard input,
-runs it, ends. Its standard output becomes the channel; what the code under test prints goes to standard error.
+"""A spare interpreter, for systems without fork: imports torch, waits for work on its standard input,
+does it, ends. Its standard output becomes the channel; what the code under test prints goes to standard error.
 
 Nobody tells it when the grader is killed while the job runs: it looks for itself, every half second.
 """
@@ -27,11 +27,11 @@ def main() -> None:
     torch.set_num_threads(1)
     os.write(channel, READY)
     grader = os.getppid()
-    text = sys.stdin.buffer.read().decode()
+    text = sys.stdin.buffer.readline().decode()
     if text:
         work = Work.from_json(text)
         remember(work.scratch)
-        child.serve(work, channel, lambda: _end_with(grader, work.scratch))
+        child.serve(work, sys.stdin.buffer, channel, lambda: _end_with(grader, work.scratch))
 
 
 def _end_with(grader: int, scratch: str) -> None:

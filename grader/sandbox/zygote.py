@@ -68,9 +68,8 @@ def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
                         os.close(descriptor)
                     selector.close()
                     _become_child(output)
-                    with os.fdopen(work, "rb") as stream:
-                        text = stream.read()
-                    child.serve(Work.from_json(text.decode()), channel)
+                    stream = os.fdopen(work, "rb")
+                    child.serve(Work.from_json(stream.readline().decode()), stream, channel)
                 for descriptor in descriptors:
                     os.close(descriptor)
                 running.add(pid)

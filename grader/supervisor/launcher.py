@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from grader.protocol.job import Work
 from grader.protocol.scratch import remember, remove_remembered, remove_tree
@@ -23,19 +23,39 @@ LAST_RUNS_SECONDS = 5.0
 
 
 class Child:
-    """A subject process: the ends of its two pipes and, once known, how it ended.
+    """A subject process: our ends of its pipes and, once known, how it ended.
 
     `exit_code` is the exit code, or minus the number of the signal that ended it; `peak` the most memory that it
     had, in bytes, where the system tells.
     """
 
-    def __init__(self, pid: int, channel: int = -1, output: int = -1) -> None:
+    def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.channel = channel
-        self.output = output
+        self.channel = -1
+        self.output = -1
+        self._stream: IO[bytes] | None = None
         self.ended = threading.Event()
         self.exit_code: int | None = None
         self.peak = 0
+
+    def connect(self, stream: IO[bytes], channel: int, output: int) -> None:
+        """These are the pipes: for its work, for its results, and for what it prints."""
+        self._stream, self.channel, self.output = stream, channel, output
+
+    def send(self, work: Work) -> None:
+        """Hand it work. What a process does not read because it has ended is lost."""
+        assert self._stream
+        with suppress(OSError):
+            self._stream.write(work.to_json().encode())
+            self._stream.flush()
+        if work.is_last:
+            self.send_no_more()
+
+    def send_no_more(self) -> None:
+        """Let it end when its work is done."""
+        assert self._stream
+        with suppress(OSError):
+            self._stream.close()
 
     def finish(self, exit_code: int | None, peak: int = 0) -> None:
         self.exit_code = exit_code
@@ -45,6 +65,8 @@ class Child:
 
 class Launcher(Protocol):
     """A source of subject processes. `start` may be called from several threads.
+
+    Where the work is not the last, the process waits for more.
 
     `scratch` is a folder for what they write. `close` ends every process that is left, and removes it.
     """

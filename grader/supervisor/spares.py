@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 
 from grader.errors import GraderError
 from grader.protocol.job import READY, Work
@@ -22,7 +21,7 @@ from grader.supervisor.launcher import (
 
 
 class Spares:
-    """Interpreters that have torch imported and wait for one job each. A used one is replaced at once."""
+    """Interpreters that have torch imported and wait for work. A used one is replaced at once."""
 
     def __init__(self, seed: int) -> None:
         self.scratch = new_scratch()
@@ -40,15 +39,14 @@ class Spares:
             process, self._waiting = self._waiting, self._spawn()
             self._running.add(process)
         assert process.stdin and process.stdout and process.stderr
-        child = Child(process.pid, os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno()))
+        child = Child(process.pid)
+        child.connect(process.stdin, os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno()))
         process.stdout.close()
         process.stderr.close()
         # The limit on time is for the code under test, not for the import of torch before it.
         if os.read(child.channel, len(READY)) != READY:
             raise GraderError(f"the interpreter that imports torch ended with code {process.wait()}")
-        with suppress(OSError):
-            process.stdin.write(work.to_json().encode())
-            process.stdin.close()
+        child.send(work)
         threading.Thread(target=self._await_end, args=(process, child), daemon=True).start()
         return child
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import re
@@ -20,7 +21,7 @@ from grader.protocol.job import Job, Work
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.scratch import TRACE_FILE, remove_tree
 from grader.supervisor.clock import Clock
-from grader.supervisor.launcher import Child, Launcher
+from grader.supervisor.launcher import Launcher
 from grader.supervisor.limits import over_limit
 
 POLL_SECONDS = 0.05
@@ -39,6 +40,8 @@ ENDING_SECONDS = 3.0
 TRACE_SECONDS = 1.5
 # How long it may take until one that is gone is reported.
 REAPING_SECONDS = 30.0
+# After so many jobs a process makes room for a new one, whatever they have left in its memory.
+MOST_JOBS = 500
 
 
 class Cancelled(Exception):
@@ -86,76 +89,118 @@ def run(launcher: Launcher, job: Job, cancelled: threading.Event | None = None) 
 
     Raises `Cancelled` soon after the event is set.
     """
-    return _run_in_one_process(launcher, [job], cancelled or threading.Event())[0]
-
-
-def run_many(launcher: Launcher, jobs: Sequence[Job]) -> list[SubjectRun]:
-    """Run trusted jobs one after the other in one process; if one of them ends it, the rest get a new one."""
-    done: list[SubjectRun] = []
-    while len(done) < len(jobs):
-        done += _run_in_one_process(launcher, jobs[len(done) :], threading.Event())
-    return done
-
-
-def _run_in_one_process(launcher: Launcher, jobs: Sequence[Job], cancelled: threading.Event) -> list[SubjectRun]:
-    """The results of the first jobs: of all, or up to the one in which the process ended."""
     scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
     try:
-        # Opened before any code under test runs: it could put something else in this place later.
-        with (scratch / TRACE_FILE).open("w+b") as trace:
-            child = launcher.start(Work(tuple(jobs), str(scratch)))
-            return _Watch(child, jobs, scratch, trace, cancelled).to_its_end()
+        watch = _Watch(launcher, Work((job,), str(scratch)), cancelled or threading.Event())
+        try:
+            runs, _ = watch.collect(job)
+        finally:
+            watch.end()
     finally:
         remove_tree(scratch)
+    return SubjectRun(tuple(runs), watch.output.text(), watch.peak, watch.clock.own)
+
+
+class TrustedProcess:
+    """A process that runs variants of the reference, one job after the other, and waits in between.
+
+    Starting one takes as long as dozens of small jobs. It ends with its launcher, or where a job ends it.
+    """
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._watch: _Watch | None = None
+        self._done = 0
+
+    def run(self, jobs: Sequence[Job]) -> list[SubjectRun]:
+        """What each showed. If one of them ends the process, the rest get a new one."""
+        finished: list[SubjectRun] = []
+        while len(finished) < len(jobs):
+            left = jobs[len(finished) :]
+            finished += self._run_some(left)
+        return finished
+
+    def close(self) -> None:
+        if self._watch:
+            self._watch.end()
+            remove_tree(self._watch.scratch)
+        self._watch, self._done = None, 0
+
+    def _run_some(self, jobs: Sequence[Job]) -> list[SubjectRun]:
+        """The results of the first jobs: of all, or up to the one in which the process ended."""
+        if self._watch is None:
+            scratch = Path(tempfile.mkdtemp(dir=self._launcher.scratch))
+            self._watch = _Watch(self._launcher, Work(tuple(jobs), str(scratch), is_last=False), threading.Event())
+        else:
+            self._watch.send(jobs)
+        finished: list[SubjectRun] = []
+        for job in jobs:
+            runs, has_ended = self._watch.collect(job)
+            finished.append(SubjectRun(tuple(runs), seconds=self._watch.clock.own))
+            self._done += 1
+            if has_ended:
+                self.close()
+                break
+        if self._done >= MOST_JOBS:
+            self.close()
+        return finished
 
 
 class _Watch:
     """One process, from its start to its end."""
 
-    def __init__(
-        self, child: Child, jobs: Sequence[Job], scratch: Path, trace: BinaryIO, cancelled: threading.Event
-    ) -> None:
+    def __init__(self, launcher: Launcher, work: Work, cancelled: threading.Event) -> None:
         from grader.supervisor.tree import ProcessTree
 
-        self.child = child
-        self.jobs = jobs
-        self.scratch = scratch
-        self.trace = trace
+        self.scratch = Path(work.scratch)
+        # Opened before any code under test runs: it could put something else in this place later.
+        self.trace = (self.scratch / TRACE_FILE).open("w+b")
         self.cancelled = cancelled
-        self.tree = ProcessTree(child.pid)
+        try:
+            self.child = launcher.start(work)
+        except BaseException:
+            self.trace.close()
+            raise
+        self.tree = ProcessTree(self.child.pid)
         self.clock: Clock  # of the job that is running
         self.output = _Output()
         self.events: queue.Queue[CheckRun | _Closed] = queue.Queue()
-        allowed = sum(job.limits.results for job in jobs)
+        self.jobs = 0
+        allowed = sum(job.limits.results for job in work.jobs) if work.is_last else math.inf
         self.readers = [
-            threading.Thread(target=_read_frames, args=(child.channel, self.events, allowed), daemon=True),
-            threading.Thread(target=_read_output, args=(child.output, self.output), daemon=True),
+            threading.Thread(target=_read_frames, args=(self.child.channel, self.events, allowed), daemon=True),
+            threading.Thread(target=_read_output, args=(self.child.output, self.output), daemon=True),
         ]
-
-    def to_its_end(self) -> list[SubjectRun]:
         for reader in self.readers:
             reader.start()
-        finished: list[tuple[list[CheckRun], float]] = []
-        try:
-            for job in self.jobs:
-                runs: list[CheckRun] = []
-                stop = self._collect(job, runs)
-                if stop:
-                    where = self._where(job, stop.ending)
-                    self._end()
-                    if not (stop.is_to_be_read and self._catch_up(job, runs)):
-                        failure = Failure((stop.ending.value,), stop.reason, where)
-                        runs.append(CheckRun(_expected(job)[len(runs)], stop.ending, (), failure))
-                finished.append((runs, self.clock.own))
-                if stop:
-                    break
-        finally:
-            self._end()
-        peak = max(0, self.child.peak - self.tree.memory_at_first)
-        return [SubjectRun(tuple(runs), self.output.text(), peak, seconds) for runs, seconds in finished]
 
-    def _end(self) -> None:
+    def send(self, jobs: Sequence[Job]) -> None:
+        """Give it more to do."""
+        self.child.send(Work(tuple(jobs), str(self.scratch), is_last=False))
+
+    def collect(self, job: Job) -> tuple[list[CheckRun], bool]:
+        """What the job shows that it is doing, or does next. Has the process ended in it? Raises `Cancelled`."""
+        runs: list[CheckRun] = []
+        self.jobs += 1
+        stop = self._collect(job, runs)
+        if stop:
+            where = self._where(job, stop.ending)
+            self.end()
+            if not (stop.is_to_be_read and self._catch_up(job, runs)):
+                failure = Failure((stop.ending.value,), stop.reason, where)
+                runs.append(CheckRun(_expected(job)[len(runs)], stop.ending, (), failure))
+        return runs, stop is not None
+
+    @property
+    def peak(self) -> int:
+        """The most memory that the process had above what it had at first, once it has ended."""
+        return max(0, self.child.peak - self.tree.memory_at_first)
+
+    def end(self) -> None:
+        """End it, with all that it started, and read what is in its pipes."""
         self.tree.kill()
+        self.child.send_no_more()
+        self.trace.close()
         give_up = time.monotonic() + READING_SECONDS
         self.child.ended.wait(READING_SECONDS)
         for reader in self.readers:
@@ -179,6 +224,7 @@ class _Watch:
         """Append to `runs` until all are there, or until the process ended or was over a limit: how, and why."""
         expected = _expected(job)
         self.clock = self._new_clock(job.limits.seconds)
+        printed_before = self.output.size
         last_words: float | None = None
         while True:
             event = self._next_event()
@@ -188,7 +234,8 @@ class _Watch:
                 self._look()
                 if self.clock.is_over:
                     return _Stop(Ending.TIMEOUT, f"not done after {self.clock.on_the_wall:.1f} s")
-                what = over_limit(job.limits, self.tree, self.output.size, self.scratch, len(self.jobs))
+                printed = self.output.size - printed_before
+                what = over_limit(job.limits, self.tree, printed, self.scratch, self.jobs)
                 if what:
                     return _Stop(Ending.LIMIT, what)
                 if self.child.ended.is_set():
@@ -269,7 +316,7 @@ def how_it_ended(exit_code: int | None) -> _Stop:
     return _Stop(Ending.CRASHED, f"the process was ended by signal {name}")
 
 
-def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed: int) -> None:
+def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed: float) -> None:
     """Until the channel closes. Whatever comes, one `_Closed` is the last event."""
     with open(channel, "rb") as stream:
         read_exactly = _exactly(stream.read, allowed)
@@ -281,7 +328,7 @@ def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed:
             events.put(_Closed(f"the process sent a result that cannot be read ({error})"))
 
 
-def _exactly(read: Callable[[int], bytes], allowed: int) -> Callable[[int], bytes]:
+def _exactly(read: Callable[[int], bytes], allowed: float) -> Callable[[int], bytes]:
     """Read as many bytes as asked for, unless the stream ends first. Raises `BadFrame` beyond `allowed` in all."""
     left = allowed
 
@@ -289,7 +336,7 @@ def _exactly(read: Callable[[int], bytes], allowed: int) -> Callable[[int], byte
         nonlocal left
         left -= size
         if left < 0:
-            raise frames.BadFrame(f"more than {allowed // 2**20} MB in all")
+            raise frames.BadFrame(f"more than {allowed / 2**20:.0f} MB in all")
         parts = bytearray()
         while len(parts) < size and (part := read(min(size - len(parts), 2**20))):
             parts += part

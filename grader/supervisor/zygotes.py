@@ -97,9 +97,8 @@ class Zygote:
         finally:
             for descriptor in (work_end, channel_end, output_end):
                 os.close(descriptor)
-        with suppress(BrokenPipeError), os.fdopen(work_in, "wb") as stream:
-            stream.write(work.to_json().encode())
-        child.channel, child.output = channel, output
+        child.connect(os.fdopen(work_in, "wb"), channel, output)
+        child.send(work)
         return child
 
     def _wait_for_child(self) -> Child:

@@ -252,7 +252,8 @@ def test_python_refuses_to_replace_the_folder(
     here, there = multiprocessing.Pipe()
 
     def attempt() -> None:
-        guard = Guard(made, made, frozenset({__file__}), frozenset({__file__}))
+        guard = Guard(made, made)
+        guard.watch_over(frozenset({__file__}), frozenset({__file__}))
         above = os.open("..", os.O_RDONLY)
         guard.install()
         try:

@@ -17,7 +17,7 @@ from grader.grading.bench import job_for
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import Ending
 from grader.supervisor import watch
-from grader.supervisor.launcher import Launcher
+from grader.supervisor.launcher import Child, Launcher
 from grader.supervisor.protections import try_all
 from grader.supervisor.tree import ProcessTree
 from tests.mini import ROOT, SOLUTION, with_body
@@ -27,12 +27,16 @@ from tests.mini import ROOT, SOLUTION, with_body
 def starved(monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that reads nothing of what a process sends until that is ended."""
     ended: dict[int, threading.Event] = {}
-    real_read, real_kill, real_watch = watch._read_frames, ProcessTree.kill, watch._Watch.__init__
+    real_read, real_kill = watch._read_frames, ProcessTree.kill
+    real_watch, real_connect = watch._Watch.__init__, Child.connect
 
-    def init(self: Any, child: Any, *rest: Any) -> None:
-        ended[child.channel] = threading.Event()
-        real_watch(self, child, *rest)
-        self.tree.killed = ended[child.channel]
+    def connect(self: Child, stream: Any, channel: int, output: int) -> None:
+        ended[channel] = threading.Event()
+        real_connect(self, stream, channel, output)
+
+    def init(self: Any, *arguments: Any) -> None:
+        real_watch(self, *arguments)
+        self.tree.killed = ended[self.child.channel]
 
     def kill(tree: Any) -> None:
         real_kill(tree)
@@ -43,6 +47,7 @@ def starved(monkeypatch: pytest.MonkeyPatch) -> None:
         ended[channel].wait(60)
         real_read(channel, *rest)
 
+    monkeypatch.setattr(Child, "connect", connect)
     monkeypatch.setattr(watch._Watch, "__init__", init)
     monkeypatch.setattr(ProcessTree, "kill", kill)
     monkeypatch.setattr(watch, "_read_frames", read)
@@ -118,6 +123,31 @@ def test_a_result_out_of_order_is_not_made_good_by_what_follows(
     monkeypatch.setattr(watch, "_read_frames", read)
     seen = watch.run(subject_processes, job(exercise, SOLUTION, Limits(30.0)))
     assert endings(seen) == {"import": Ending.RETURNED, "test_double": Ending.CRASHED}
+
+
+def test_a_trusted_process_waits_for_more(exercise: Exercise, subject_processes: Launcher) -> None:
+    """One process for all of it, also where a job ends it; then the next one is a new one."""
+    right, endless = (
+        job(exercise, SOLUTION, Limits(30.0)),
+        job(exercise, with_body("while True: pass"), Limits(0.5)),
+    )
+    pid = job(exercise, with_body("import os; return os.getpid()"), Limits(30.0))
+    process = watch.TrustedProcess(subject_processes)
+    try:
+        pids = []
+        for jobs in ([right, pid], [pid, right], [right, endless, pid, pid]):
+            seen = process.run(jobs)
+            assert [wanted is endless for wanted in jobs] == [
+                Ending.TIMEOUT in endings(run).values() for run in seen
+            ]
+            pids += [
+                run.by_name()["test_double"].observations[0].value
+                for run, wanted in zip(seen, jobs, strict=True)
+                if wanted is pid
+            ]
+    finally:
+        process.close()
+    assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
 def test_the_seconds_of_a_run_are_those_it_computed(exercise: Exercise, subject_processes: Launcher) -> None:
