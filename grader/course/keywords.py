@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from grader.course.outline import parse
@@ -19,14 +19,26 @@ Keywords = dict[str, frozenset[str]]
 """The names passed to each callee, under the last part of its name."""
 
 
-def read_keywords(root: Path) -> Keywords:
-    """What the probes, the solutions and the scripts pass by name."""
-    paths = [
+def read_keywords(root: Path, functions: Mapping[str, Collection[str]]) -> Keywords:
+    """What those of the probes, the solutions and the scripts pass by name that may pass one of these parameters of
+    these functions. Parsing takes long, and most of them do not.
+    """
+    if not functions:
+        return {}
+    paths = (
         path
         for pattern in ("tests/test_ex*.py", "solutions/*.py", "scripts/**/*.py")
         for path in root.glob(pattern)
-    ]
-    return keywords(path.read_text(encoding="utf-8") for path in paths)
+    )
+    texts = (path.read_text(encoding="utf-8") for path in paths)
+    return keywords(text for text in texts if any(_may_pass(text, *item) for item in functions.items()))
+
+
+def _may_pass(text: str, function: str, parameters: Collection[str]) -> bool:
+    """Can this text, which is formatted, pass one of these parameters to the function by name?"""
+    if any(f"{parameter}=" in text for parameter in parameters):
+        return _is_called_through_object(function) or _called_as(function) in text
+    return not _is_called_through_object(function) and EVERY in text and _called_as(function) in text
 
 
 def keywords(texts: Iterable[str]) -> Keywords:
@@ -48,13 +60,21 @@ def is_by_name(parameter: str, function: str, asked: Iterable[str], passed: Keyw
 
     `forward` and what Python calls by itself are called through an object, whose variable may have any name.
     """
-    owner, _, name = function.rpartition(".")
-    if name == "__init__":
-        return _has(passed.get(owner, ()), parameter)
-    if not owner or not (name == "forward" or name.startswith("__")):
-        return _has(passed.get(name, ()), parameter)
+    if not _is_called_through_object(function):
+        return _has(passed.get(_called_as(function), ()), parameter)
     named = {part for other in asked for part in other.split(".")}
     return any(parameter in names for callee, names in passed.items() if callee not in named)
+
+
+def _called_as(function: str) -> str:
+    """The name under which it is called: a class is called for its `__init__`."""
+    owner, _, name = function.rpartition(".")
+    return owner if name == "__init__" else name
+
+
+def _is_called_through_object(function: str) -> bool:
+    owner, _, name = function.rpartition(".")
+    return bool(owner) and name != "__init__" and (name == "forward" or name.startswith("__"))
 
 
 def _has(names: Iterable[str], parameter: str) -> bool:

@@ -11,8 +11,8 @@ from inspect import Parameter, Signature
 from pathlib import Path
 
 from grader.course.exercise import Exercise
-from grader.course.keywords import Keywords, is_by_name, read_keywords
-from grader.course.outline import Outline, outline
+from grader.course.keywords import is_by_name, read_keywords
+from grader.course.outline import Function, Outline, outline
 from grader.learner.submission import Submission, Unreadable
 from grader.text import shorten
 
@@ -30,14 +30,17 @@ def check_contract(submission: Submission, exercise: Exercise) -> Outline:
     path = Path(source.path)
     theirs = read_outline(source.text, path)
     asked = outline(exercise.stub)
-    passed: Keywords | None = None
-    for name, wanted in asked.functions.items():
-        got = theirs.functions.get(name)
-        if got is None or got.decorators != wanted.decorators or is_alike(wanted.signature, got.signature):
-            continue
-        passed = passed or read_keywords(exercise.root)
-        parameters = list(wanted.signature.parameters)[1 if "." in name else 0 :]  # nobody passes `self` by name
-        by_name = {p for p in parameters if is_by_name(p, name, asked.functions, passed)}
+    differing = {
+        name: (got, wanted)
+        for name, wanted in asked.functions.items()
+        if (got := theirs.functions.get(name))
+        and got.decorators == wanted.decorators
+        and not is_alike(wanted.signature, got.signature)
+    }
+    parameters = {name: _parameters(name, wanted) for name, (_, wanted) in differing.items()}
+    passed = read_keywords(exercise.root, parameters)
+    for name, (got, wanted) in differing.items():
+        by_name = {p for p in parameters[name] if is_by_name(p, name, asked.functions, passed)}
         if not accepts(got.signature, wanted.signature, by_name):
             raise Unreadable(
                 f"`{name}` takes ({got.parameters}) in your file; it is called as ({wanted.parameters})."
@@ -46,6 +49,11 @@ def check_contract(submission: Submission, exercise: Exercise) -> Outline:
                 got.line,
             )
     return theirs
+
+
+def _parameters(name: str, function: Function) -> list[str]:
+    """What may be passed to a function by name: nobody does that with `self`."""
+    return list(function.signature.parameters)[1 if "." in name else 0 :]
 
 
 def read_outline(text: str, path: Path) -> Outline:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.course.catalogue import load
-from grader.course.keywords import is_by_name, keywords
+from grader.course.catalogue import choose, load
+from grader.course.keywords import is_by_name, keywords, read_keywords
 from grader.course.outline import outline
 from grader.learner.contract import accepts, check_contract, lacking, read_outline
 from grader.learner.submission import Submission, Unreadable
@@ -46,6 +46,22 @@ def test_it(subject, observe):
 def test_what_is_passed_by_name_is_found(function: str, parameter: str, expected: bool) -> None:
     asked = ["double", "total", "half", "save_it", "load_it", "all_of", "Counter.__init__", "Counter.forward"]
     assert is_by_name(parameter, function, asked, keywords([PROBES])) is expected
+
+
+def test_reading_only_what_may_pass_a_parameter_finds_the_same() -> None:
+    patterns = ("tests/test_ex*.py", "solutions/*.py", "scripts/**/*.py")
+    everything = keywords(path.read_text(encoding="utf-8") for pattern in patterns for path in ROOT.glob(pattern))
+    seen = set()
+    for exercise in choose(ROOT, ["ex04", "ex10", "ex17"]):
+        asked = outline(exercise.stub).functions
+        for function, found in asked.items():
+            parameters = list(found.signature.parameters)
+            passed = read_keywords(ROOT, {function: parameters})
+            for parameter in parameters:
+                wanted = is_by_name(parameter, function, asked, everything)
+                assert is_by_name(parameter, function, asked, passed) is wanted, (function, parameter)
+                seen.add(wanted)
+    assert seen == {True, False}
 
 
 @pytest.mark.parametrize(
