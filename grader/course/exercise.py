@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from grader.course.outline import Outline, outline
@@ -101,7 +102,7 @@ class Exercise:
         """The folder that holds `solutions/`, `tests/` and the rest."""
         return Path(self.solution.path).parent.parent
 
-    @property
+    @cached_property
     def asked(self) -> dict[str, tuple[str, ...]]:
         """What this exercise and those that it imports have to define, by module: functions, and methods as
         `Class.method`."""

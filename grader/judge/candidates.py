@@ -25,6 +25,10 @@ class Match:
     to_the_word: int = 0
     conflicts: int = 0
 
+    def explains(self, failing: frozenset[str]) -> bool:
+        """Is all that fails just as if this mistake were made, word for word?"""
+        return self.seen == failing and self.to_the_word == len(failing) and not self.conflicts
+
 
 def in_order(
     mistakes: Iterable[Mistake], caught_by: CaughtBy, wanted: Collection[str], passed: Collection[str]

@@ -13,6 +13,7 @@ leaves a few candidates, and only these are run, on few checks first. Only their
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -40,6 +41,8 @@ MOST_KEPT = 8
 # After so many that explained nothing new, and after so many in all, no more are tried.
 MOST_BARREN = 30
 MOST_TRIED = 120
+# What the index says that a mistake does not break is looked at all the same, for so much of the reference's time.
+OTHERS_SECONDS = 0.1
 # So often those of which too little is seen are left out, and the rest is tried again.
 MOST_ANEW = 2
 
@@ -60,15 +63,16 @@ def diagnose(
     passed = frozenset(finding.check.name for finding in findings if finding.status is Status.PASSED)
     wrong = [run for status, run in ran if status in EXPLICABLE]
     hung = [run for status, run in ran if status is Status.TIMEOUT]
+    others_seconds = OTHERS_SECONDS if caught_by else math.inf
     caught_by = caught_by or _guessed(exercise, {run.check for run in (*wrong, *hung)})
     found: dict[str, tuple[Mistake, ...]] = {}
     if hung:
         # What hangs is not waited for in the checks that passed, so it is not refuted by them.
         hanging = [each for each in exercise.mistakes if each.hangs and hung[0].check in caught_by[each]]
-        search = _Search(exercise, hung[:1], frozenset(), reference, run_mistakes, caught_by)
+        search = _Search(exercise, hung[:1], frozenset(), reference, run_mistakes, caught_by, others_seconds)
         found |= search.explain(hanging)
     if wrong:
-        search = _Search(exercise, wrong, passed, reference, run_mistakes, caught_by)
+        search = _Search(exercise, wrong, passed, reference, run_mistakes, caught_by, others_seconds)
         found |= search.explain([each for each in exercise.mistakes if not each.hangs])
     return found
 
@@ -108,6 +112,7 @@ class _Search:
         reference: SubjectRun,
         run_mistakes: RunMistakes,
         caught_by: CaughtBy,
+        others_seconds: float,
     ) -> None:
         self._exercise = exercise
         self._observed = SubjectRun(tuple(failing))
@@ -116,6 +121,7 @@ class _Search:
         self._reference = reference
         self._run_mistakes = run_mistakes
         self._caught_by = caught_by
+        self._others_seconds = others_seconds
         self._popularity = popularity(caught_by)
 
     def explain(self, candidates: Sequence[Mistake]) -> dict[str, tuple[Mistake, ...]]:
@@ -156,12 +162,17 @@ class _Search:
 
     def _fitting(self, batch: Sequence[Mistake], unexplained: frozenset[str]) -> list[Match]:
         """Those that behave as observed in one of the checks that tell most, and in which others they do."""
-        kept = self._promising(batch, unexplained)
-        every = [self._caught_by[each] & (self._failing | self._passed) for each in kept]
-        whole = self._run_mistakes([((each,), sorted(names)) for each, names in zip(kept, every, strict=True)])
-        return [
-            self._match(mistake, run, names) for mistake, run, names in zip(kept, whole, every, strict=True) if run
-        ]
+        matches: list[Match] = []
+        found: Match | None = None
+        for each in self._promising(batch, unexplained):
+            if found and (each.says == found.mistake.says or not self._failing <= self._caught_by[each]):
+                continue  # it says the same, or explains less
+            names = self._caught_by[each] & (self._failing | self._passed)
+            (run,) = self._run_mistakes([((each,), sorted(names))])
+            if run:
+                matches.append(self._match(each, run, names))
+                found = matches[-1] if matches[-1].explains(self._failing) else found
+        return matches
 
     def _promising(
         self, batch: Sequence[Mistake], unexplained: frozenset[str], beside: tuple[Mistake, ...] = ()
@@ -207,7 +218,7 @@ class _Search:
     def _weak(self, chosen: Sequence[Match], together: SubjectRun) -> list[Match]:
         """Those that cannot be held: what they break had passed, what one alone explains is lost with the other,
         or they have no check of their own."""
-        broken = departures(self._reference, together, self._passed)
+        broken = departures(self._reference, together, self._passed & together.by_name().keys())
         if broken:
             guilty = [match for match in chosen if self._caught_by[match.mistake].intersection(broken)]
             return guilty or [chosen[-1]]
@@ -247,11 +258,14 @@ class _Search:
         batch = in_order(others, self._caught_by, unexplained, self._passed)[:ROUND]
         kept = self._promising(batch, unexplained, known.edits)
         found = []
-        whole = self._run_mistakes([((*known.edits, each), sorted(self._failing | self._passed)) for each in kept])
+        together = [(*known.edits, each) for each in kept]
+        whole = self._run_mistakes([(edits, self._telling(edits)) for edits in together])
         for mistake, run in zip(kept, whole, strict=True):
             seen = self._seen(run, self._failing)
             breaks = self._caught_by[mistake] & self._failing
-            if run and not departures(self._reference, run, self._passed) and seen >= set(known.explained):
+            if not run or departures(self._reference, run, self._passed & run.by_name().keys()):
+                continue
+            if seen >= set(known.explained):
                 found.append(Match(mistake, breaks, seen & unexplained))
         best = cover(found)[:1]
         if not best:
@@ -276,8 +290,21 @@ class _Search:
                 yield tuple(edits)
 
     def _run_all(self, edits: tuple[Mistake, ...]) -> SubjectRun | None:
-        (run,) = self._run_mistakes([(edits, sorted(self._failing | self._passed))])
+        (run,) = self._run_mistakes([(edits, self._telling(edits))])
         return run
+
+    def _telling(self, edits: Sequence[Mistake]) -> list[str]:
+        """The checks that tell whether these mistakes are behind it all: those that failed, of those that passed
+        all that they may break, and as many others as take little time."""
+        names = self._failing | (self._passed & frozenset().union(*(self._caught_by[each] for each in edits)))
+        seconds = {name: run.seconds for name, run in self._reference.by_name().items()}
+        left = self._others_seconds
+        for name in sorted(self._passed - names, key=lambda name: (seconds.get(name, 0.0), name)):
+            left -= seconds.get(name, 0.0)
+            if left < 0:
+                break
+            names |= {name}
+        return sorted(names)
 
 
 def _each_once(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
