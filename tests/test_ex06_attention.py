@@ -194,7 +194,7 @@ def test_large_scores_give_finite_weights(subject, draw, observe):
     """Scores of any size should give finite weights."""
     query, key, value = draw.normal(2, 5, 64, scale=4.0), draw.normal(2, 7, 64, scale=4.0), draw.normal(2, 7, 12)
     far = torch.tensor([[0.0], [400.0], [-400.0], [0.0], [-90.0]])
-    observe("context", subject.scaled_dot_product_attention(query + far, key, value), tolerance=2e-3)
+    observe("context", subject.scaled_dot_product_attention(query + far, key, value), tolerance=4e-3)
 
 
 def test_gradients_reach_all_inputs(subject, draw, observe):
@@ -269,7 +269,7 @@ def test_causal_attention_hides_tokens_at_large_scores(subject, draw, observe):
             layer.weight[::4, 0] = size
     first = torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0]).expand(2, 7)
     x = torch.cat([first[..., None], draw.normal(2, 7, 4)], dim=2)
-    observe("context", attention(x), tolerance=3e-3)
+    observe("context", attention(x), tolerance=1e-2)
 
 
 def test_gradients_pass_through_causal_attention(subject, draw, observe):

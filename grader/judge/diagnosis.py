@@ -38,9 +38,12 @@ FIRST_ROUND = 8
 ROUND = 12
 SAMPLE = 2
 MOST_KEPT = 8
-# After so many that explained nothing new, and after so many in all, no more are tried.
+# After so many that explained nothing new no more are tried, nor after so many runs, nor after so much work: in
+# seconds that the reference takes for the same checks, or in times what it takes for all, whichever is more.
 MOST_BARREN = 30
-MOST_TRIED = 120
+MOST_RUNS = 60
+MOST_SECONDS = 0.7
+MOST_TIMES = 2.5
 # What the index says that a mistake does not break is looked at all the same, for so much of the reference's time.
 OTHERS_SECONDS = 0.1
 # So often those of which too little is seen are left out, and the rest is tried again.
@@ -123,6 +126,20 @@ class _Search:
         self._caught_by = caught_by
         self._others_seconds = others_seconds
         self._popularity = popularity(caught_by)
+        self._seconds = {run.check: run.seconds for run in reference.checks}
+        self._runs = 0
+        self._work = 0.0
+
+    @property
+    def _has_done_enough(self) -> bool:
+        """Has the search taken as long as it may?"""
+        most = max(MOST_SECONDS, MOST_TIMES * sum(self._seconds.values()))
+        return self._runs > MOST_RUNS or self._work > most
+
+    def _run(self, candidates: Sequence[Candidate]) -> list[SubjectRun | None]:
+        self._runs += len(candidates)
+        self._work += sum(self._seconds.get(name, 0.0) for _, names in candidates for name in names)
+        return self._run_mistakes(candidates)
 
     def explain(self, candidates: Sequence[Mistake]) -> dict[str, tuple[Mistake, ...]]:
         """The failing checks that some of these candidates explain, and which of them."""
@@ -145,14 +162,13 @@ class _Search:
         """
         matches: list[Match] = []
         left = list(candidates)
-        tried = barren = 0
+        size, barren = FIRST_ROUND, 0
         unexplained = self._failing
-        while unexplained and tried < MOST_TRIED and barren < MOST_BARREN:
-            size = ROUND if tried else FIRST_ROUND
+        while unexplained and barren < MOST_BARREN and not self._has_done_enough:
             batch = in_order(left, self._caught_by, unexplained, self._passed)[:size]
             if not batch:
                 break
-            tried += len(batch)
+            size = ROUND
             done = set(batch)
             left = [mistake for mistake in left if mistake not in done]
             matches += [match for match in self._fitting(batch, unexplained) if not self._is_refuted(match)]
@@ -168,7 +184,7 @@ class _Search:
             if found and (each.says == found.mistake.says or not self._failing <= self._caught_by[each]):
                 continue  # it says the same, or explains less
             names = self._caught_by[each] & (self._failing | self._passed)
-            (run,) = self._run_mistakes([((each,), sorted(names))])
+            (run,) = self._run([((each,), sorted(names))])
             if run:
                 matches.append(self._match(each, run, names))
                 found = matches[-1] if matches[-1].explains(self._failing) else found
@@ -179,7 +195,7 @@ class _Search:
     ) -> list[Mistake]:
         """The first of those that behave as observed, `beside` others or alone, where what is seen tells most."""
         samples = [rarest(self._caught_by[each] & unexplained, self._popularity, SAMPLE) for each in batch]
-        runs = self._run_mistakes([((*beside, each), names) for each, names in zip(batch, samples, strict=True)])
+        runs = self._run([((*beside, each), names) for each, names in zip(batch, samples, strict=True)])
         fitting = zip(batch, runs, samples, strict=True)
         return [each for each, run, names in fitting if self._seen(run, frozenset(names))][:MOST_KEPT]
 
@@ -250,7 +266,7 @@ class _Search:
         """With a further mistake that shows only beside those that are known; None where there is none, or several
         that would say different things."""
         unexplained = self._failing.difference(known.explained)
-        if not known.edits or not unexplained:
+        if not known.edits or not unexplained or self._has_done_enough:
             return None
         names = {mistake.name for mistake in known.edits}
         base = known.edits[0].base
@@ -259,7 +275,7 @@ class _Search:
         kept = self._promising(batch, unexplained, known.edits)
         found = []
         together = [(*known.edits, each) for each in kept]
-        whole = self._run_mistakes([(edits, self._telling(edits)) for edits in together])
+        whole = self._run([(edits, self._telling(edits)) for edits in together])
         for mistake, run in zip(kept, whole, strict=True):
             seen = self._seen(run, self._failing)
             breaks = self._caught_by[mistake] & self._failing
@@ -290,17 +306,16 @@ class _Search:
                 yield tuple(edits)
 
     def _run_all(self, edits: tuple[Mistake, ...]) -> SubjectRun | None:
-        (run,) = self._run_mistakes([(edits, self._telling(edits))])
+        (run,) = self._run([(edits, self._telling(edits))])
         return run
 
     def _telling(self, edits: Sequence[Mistake]) -> list[str]:
         """The checks that tell whether these mistakes are behind it all: those that failed, of those that passed
         all that they may break, and as many others as take little time."""
         names = self._failing | (self._passed & frozenset().union(*(self._caught_by[each] for each in edits)))
-        seconds = {name: run.seconds for name, run in self._reference.by_name().items()}
         left = self._others_seconds
-        for name in sorted(self._passed - names, key=lambda name: (seconds.get(name, 0.0), name)):
-            left -= seconds.get(name, 0.0)
+        for name in sorted(self._passed - names, key=lambda name: (self._seconds.get(name, 0.0), name)):
+            left -= self._seconds.get(name, 0.0)
             if left < 0:
                 break
             names |= {name}

@@ -65,3 +65,23 @@ def test_a_reference_that_does_not_complete_is_an_alarm(tmp_path: Path, capsys: 
         launcher.close()
     assert seen.alarms
     assert "the reference does not complete test_double" in capsys.readouterr().out
+
+
+STUB = """
+[equivalent.left-a-stub]
+find = "return x.sum(dim=-1)"
+with = "raise NotImplementedError"
+"""
+
+
+def test_a_function_that_may_be_left_a_stub_is_no_alarm(tmp_path: Path) -> None:
+    optional = mini.SOLUTION.replace("def total(x):", "def total(x):  # optional")
+    write_exercise(tmp_path, solution=optional, tutor={**TUTOR, "total": HINTS + STUB})
+    (exercise,) = load(tmp_path)
+    seen, launcher = Seen(), start_launcher(1)
+    try:
+        run_block(exercise, [3, 4], Processes(launcher), False, seen)
+    finally:
+        launcher.close()
+    assert (seen.runs, seen.alarms) == (2, 0)  # one of them is the stub's turn
+    assert seen.noise["test_total"].version == "added"
