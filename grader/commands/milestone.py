@@ -18,8 +18,8 @@ from grader.learner.history import Attempt, Store
 from grader.learner.mixture import PART_NAMES, mix
 from grader.protocol.job import Limits
 from grader.protocol.runs import Ending
+from grader.supervisor.jobs import run
 from grader.supervisor.launcher import Launcher
-from grader.supervisor.watch import run
 from grader.text import PYTHON, shorten
 
 # The exercises that a GPT which trains and writes is made of.

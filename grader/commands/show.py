@@ -20,8 +20,8 @@ from grader.report.console import Page, relative
 from grader.report.scenes.panels import BadPanel, read_panels
 from grader.report.scenes.png import save_png
 from grader.report.scenes.terminal import show
+from grader.supervisor.jobs import run
 from grader.supervisor.launcher import Launcher
-from grader.supervisor.watch import run
 from grader.text import COMMAND, shorten
 
 # A scene that may take longer says so before it begins.

@@ -17,8 +17,8 @@ from grader.judge.diagnosis import Candidate
 from grader.judge.recording import Recorded, read_recorded
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
+from grader.supervisor.jobs import TrustedProcess, run
 from grader.supervisor.launcher import Launcher
-from grader.supervisor.watch import TrustedProcess, run
 
 # The reference is ours: this only keeps a broken probe from hanging the grader.
 REFERENCE_SECONDS = 60.0

@@ -1,5 +1,6 @@
-"""A spare interpreter, for systems without fork: imports torch, waits for work on its standard input,
-does it, ends. Its standard output becomes the channel; what the code under test prints goes to standard error.
+"""A spare interpreter, for systems without fork: imports torch, waits for work on its standard input, does it, and
+ends. Its standard output becomes the channel; what the code under test prints goes to standard error, and where it
+reads there is nothing.
 
 Nobody tells it when the grader is killed while the job runs: it looks for itself, every half second.
 """
@@ -7,7 +8,6 @@ Nobody tells it when the grader is killed while the job runs: it looks for itsel
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 
@@ -17,8 +17,11 @@ LOOK_SECONDS = 0.5
 
 
 def main() -> None:
-    channel = os.dup(1)
+    channel, stream = os.dup(1), os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     import torch
 
     from grader.protocol.job import READY, Work
@@ -27,11 +30,11 @@ def main() -> None:
     torch.set_num_threads(1)
     os.write(channel, READY)
     grader = os.getppid()
-    text = sys.stdin.buffer.readline().decode()
+    text = stream.readline().decode()
     if text:
         work = Work.from_json(text)
         remember(work.scratch)
-        child.serve(work, sys.stdin.buffer, channel, lambda: _end_with(grader, work.scratch))
+        child.serve(work, stream, channel, lambda: _end_with(grader, work.scratch))
 
 
 def _end_with(grader: int, scratch: str) -> None:

@@ -17,8 +17,8 @@ from grader.errors import GraderError
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import CheckRun, Ending
 from grader.protocol.scratch import remember, remove_tree
+from grader.supervisor.jobs import run
 from grader.supervisor.launcher import Launcher
-from grader.supervisor.watch import run
 
 TRIAL_MEMORY = 2**30
 TRIAL_FILES = 20

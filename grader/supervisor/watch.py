@@ -7,7 +7,6 @@ import os
 import queue
 import re
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,8 +17,8 @@ from typing import BinaryIO
 
 from grader.protocol import frames
 from grader.protocol.job import Job, Work
-from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place, SubjectRun
-from grader.protocol.scratch import TRACE_FILE, remove_tree
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, Failure, Place
+from grader.protocol.scratch import TRACE_FILE
 from grader.supervisor.clock import Clock
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.limits import over_limit
@@ -40,8 +39,6 @@ ENDING_SECONDS = 3.0
 TRACE_SECONDS = 1.5
 # How long it may take until one that is gone is reported.
 REAPING_SECONDS = 30.0
-# After so many jobs a process makes room for a new one, whatever they have left in its memory.
-MOST_JOBS = 500
 
 
 class Cancelled(Exception):
@@ -84,69 +81,7 @@ class _Output:
         return (self.head + middle + self.tail).decode("utf-8", "replace")
 
 
-def run(launcher: Launcher, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
-    """Run a job in a process of its own, to its end, whatever that is, and leave nothing of it behind.
-
-    Raises `Cancelled` soon after the event is set.
-    """
-    scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
-    try:
-        watch = _Watch(launcher, Work((job,), str(scratch)), cancelled or threading.Event())
-        try:
-            runs, _ = watch.collect(job)
-        finally:
-            watch.end()
-    finally:
-        remove_tree(scratch)
-    return SubjectRun(tuple(runs), watch.output.text(), watch.peak, watch.clock.own)
-
-
-class TrustedProcess:
-    """A process that runs variants of the reference, one job after the other, and waits in between.
-
-    Starting one takes as long as dozens of small jobs. It ends with its launcher, or where a job ends it.
-    """
-
-    def __init__(self, launcher: Launcher) -> None:
-        self._launcher = launcher
-        self._watch: _Watch | None = None
-        self._done = 0
-
-    def run(self, jobs: Sequence[Job]) -> list[SubjectRun]:
-        """What each showed. If one of them ends the process, the rest get a new one."""
-        finished: list[SubjectRun] = []
-        while len(finished) < len(jobs):
-            left = jobs[len(finished) :]
-            finished += self._run_some(left)
-        return finished
-
-    def close(self) -> None:
-        if self._watch:
-            self._watch.end()
-            remove_tree(self._watch.scratch)
-        self._watch, self._done = None, 0
-
-    def _run_some(self, jobs: Sequence[Job]) -> list[SubjectRun]:
-        """The results of the first jobs: of all, or up to the one in which the process ended."""
-        if self._watch is None:
-            scratch = Path(tempfile.mkdtemp(dir=self._launcher.scratch))
-            self._watch = _Watch(self._launcher, Work(tuple(jobs), str(scratch), is_last=False), threading.Event())
-        else:
-            self._watch.send(jobs)
-        finished: list[SubjectRun] = []
-        for job in jobs:
-            runs, has_ended = self._watch.collect(job)
-            finished.append(SubjectRun(tuple(runs), seconds=self._watch.clock.own))
-            self._done += 1
-            if has_ended:
-                self.close()
-                break
-        if self._done >= MOST_JOBS:
-            self.close()
-        return finished
-
-
-class _Watch:
+class Watch:
     """One process, from its start to its end."""
 
     def __init__(self, launcher: Launcher, work: Work, cancelled: threading.Event) -> None:

@@ -22,9 +22,10 @@ from grader.learner.submission import read_submission
 from grader.protocol.job import Limits
 from grader.protocol.scratch import remove_remembered
 from grader.supervisor import launcher
+from grader.supervisor.jobs import run
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.spares import Spares
-from grader.supervisor.watch import Cancelled, run
+from grader.supervisor.watch import Cancelled
 from tests.mini import SOLUTION, with_body
 
 ENDLESS = with_body("while True: pass")

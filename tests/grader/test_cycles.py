@@ -10,8 +10,8 @@ import pytest
 from grader.course.catalogue import load
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult, Status
+from grader.supervisor.jobs import run
 from grader.supervisor.launcher import Launcher
-from grader.supervisor.watch import run
 from tests.mini import ID, PROBES, SOLUTION, TUTOR, write_exercise
 
 IDS = (ID, "ex01_more", "ex02_most")

@@ -17,8 +17,8 @@ from grader.protocol.runs import Ending, SubjectRun
 from grader.sandbox.forbid import ForbiddenCall, forbidding, watched
 from grader.sandbox.forbidden.families import STEMS, is_forbidden
 from grader.sandbox.forbidden.private import KNOWN_PRIVATE
+from grader.supervisor.jobs import run
 from grader.supervisor.start import start_launcher
-from grader.supervisor.watch import run
 from tests.mini import ROOT
 
 EXERCISES = {exercise.id: exercise for exercise in catalogue.load(ROOT)}

@@ -26,9 +26,9 @@ from grader.report.scenes.png import save_png
 from grader.sandbox import spare
 from grader.sandbox.guard import Guard
 from grader.supervisor import launcher
+from grader.supervisor.jobs import run
 from grader.supervisor.launcher import new_scratch, remove_abandoned, remove_scratch
 from grader.supervisor.spares import Spares
-from grader.supervisor.watch import run
 from grader.supervisor.zygotes import Zygote
 from tests.mini import with_body
 

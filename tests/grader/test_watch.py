@@ -15,11 +15,14 @@ from grader.course.exercise import Exercise
 from grader.course.variants import variant_sources
 from grader.grading.bench import job_for
 from grader.protocol.job import Job, Limits, Source
-from grader.protocol.runs import Ending
+from grader.protocol.runs import Ending, SubjectRun
 from grader.supervisor import watch
+from grader.supervisor.jobs import TrustedProcess, run
 from grader.supervisor.launcher import Child, Launcher
 from grader.supervisor.protections import try_all
+from grader.supervisor.spares import Spares
 from grader.supervisor.tree import ProcessTree
+from grader.supervisor.zygotes import Zygote
 from tests.mini import ROOT, SOLUTION, with_body
 
 
@@ -28,7 +31,7 @@ def starved(monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that reads nothing of what a process sends until that is ended."""
     ended: dict[int, threading.Event] = {}
     real_read, real_kill = watch._read_frames, ProcessTree.kill
-    real_watch, real_connect = watch._Watch.__init__, Child.connect
+    real_watch, real_connect = watch.Watch.__init__, Child.connect
 
     def connect(self: Child, stream: Any, channel: int, output: int) -> None:
         ended[channel] = threading.Event()
@@ -48,7 +51,7 @@ def starved(monkeypatch: pytest.MonkeyPatch) -> None:
         real_read(channel, *rest)
 
     monkeypatch.setattr(Child, "connect", connect)
-    monkeypatch.setattr(watch._Watch, "__init__", init)
+    monkeypatch.setattr(watch.Watch, "__init__", init)
     monkeypatch.setattr(ProcessTree, "kill", kill)
     monkeypatch.setattr(watch, "_read_frames", read)
 
@@ -58,8 +61,8 @@ def job(exercise: Exercise, solution: str, limits: Limits) -> Job:
     return job_for(exercise, sources, 17, limits)
 
 
-def endings(run: watch.SubjectRun) -> dict[str, Ending]:
-    return {check.check: check.ending for check in run.checks}
+def endings(seen: SubjectRun) -> dict[str, Ending]:
+    return {check.check: check.ending for check in seen.checks}
 
 
 MANY_FILES = (
@@ -80,14 +83,14 @@ def test_what_ends_a_process_is_laid_to_the_check_in_which_it_did(
     body: str, limits: Limits, ending: Ending, exercise: Exercise, subject_processes: Launcher
 ) -> None:
     solution = SOLUTION.replace("return x.sum(dim=-1)", body)
-    seen = watch.run(subject_processes, job(exercise, solution, limits))
+    seen = run(subject_processes, job(exercise, solution, limits))
     assert endings(seen) == {"import": Ending.RETURNED, "test_double": Ending.RETURNED, "test_total": ending}
 
 
 @pytest.mark.usefixtures("starved")
 def test_what_was_done_in_time_is_no_timeout(exercise: Exercise, subject_processes: Launcher) -> None:
     """The limit is long over when the results are read, and they were there all along."""
-    seen = watch.run(subject_processes, job(exercise, SOLUTION, Limits(0.5)))
+    seen = run(subject_processes, job(exercise, SOLUTION, Limits(0.5)))
     assert set(endings(seen).values()) == {Ending.RETURNED}
     assert len(seen.checks) == 1 + len(exercise.checks)
 
@@ -121,38 +124,48 @@ def test_a_result_out_of_order_is_not_made_good_by_what_follows(
         real(channel, Swapped(), allowed)  # type: ignore[arg-type]
 
     monkeypatch.setattr(watch, "_read_frames", read)
-    seen = watch.run(subject_processes, job(exercise, SOLUTION, Limits(30.0)))
+    seen = run(subject_processes, job(exercise, SOLUTION, Limits(30.0)))
     assert endings(seen) == {"import": Ending.RETURNED, "test_double": Ending.CRASHED}
 
 
 def test_a_trusted_process_waits_for_more(exercise: Exercise, subject_processes: Launcher) -> None:
     """One process for all of it, also where a job ends it; then the next one is a new one."""
-    right, endless = (
-        job(exercise, SOLUTION, Limits(30.0)),
-        job(exercise, with_body("while True: pass"), Limits(0.5)),
-    )
-    pid = job(exercise, with_body("import os; return os.getpid()"), Limits(30.0))
-    process = watch.TrustedProcess(subject_processes)
+    right = job(exercise, SOLUTION, Limits(30.0))
+    number = job(exercise, with_body("import os; return os.getpid()"), Limits(30.0))
+    endless = job(exercise, with_body("while True: pass"), Limits(0.5))
+    process = TrustedProcess(subject_processes)
     try:
-        pids = []
-        for jobs in ([right, pid], [pid, right], [right, endless, pid, pid]):
-            seen = process.run(jobs)
-            assert [wanted is endless for wanted in jobs] == [
-                Ending.TIMEOUT in endings(run).values() for run in seen
-            ]
-            pids += [
-                run.by_name()["test_double"].observations[0].value
-                for run, wanted in zip(seen, jobs, strict=True)
-                if wanted is pid
-            ]
+        first, second = process.run([right, number]), process.run([number, right])
+        third = process.run([right, endless, number, number])
     finally:
         process.close()
-    assert pids[0] == pids[1] != pids[2] == pids[3]
+    numbers = [process_number(seen) for seen in (first[1], second[0], *third[2:])]
+    assert numbers[0] == numbers[1] != numbers[2] == numbers[3]
+    assert Ending.TIMEOUT in endings(third[1]).values()
+    for seen in (first[0], second[1], third[0]):
+        assert set(endings(seen).values()) == {Ending.RETURNED}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", [Zygote, Spares])
+def test_code_that_reads_what_is_typed_finds_nothing(source: type[Zygote | Spares], exercise: Exercise) -> None:
+    launcher = source(17)
+    try:
+        seen = run(launcher, job(exercise, with_body("return x * len(input())"), Limits(30.0)))
+    finally:
+        launcher.close()
+    failure = seen.by_name()["test_double"].failure
+    assert failure
+    assert failure.types[0] == "EOFError"
+
+
+def process_number(seen: SubjectRun) -> object:
+    return seen.by_name()["test_double"].observations[0].value
 
 
 def test_the_seconds_of_a_run_are_those_it_computed(exercise: Exercise, subject_processes: Launcher) -> None:
     body = "from time import process_time\n    start = process_time()\n    while process_time() < start + 0.6: pass"
-    seen = watch.run(subject_processes, job(exercise, with_body(body), Limits(30.0)))
+    seen = run(subject_processes, job(exercise, with_body(body), Limits(30.0)))
     assert set(endings(seen).values()) == {Ending.RETURNED}
     assert seen.seconds > 0.5
     assert seen.by_name()["test_double"].seconds >= 0.6
@@ -174,12 +187,12 @@ def busy_machine() -> Iterator[None]:
 def test_on_a_busy_machine_right_code_has_its_time(exercise: Exercise, subject_processes: Launcher) -> None:
     """Two seconds of work take six there, and more beside other tests; the limit of 2.5 is for its own time."""
     body = "from time import process_time\n    start = process_time()\n    while process_time() < start + 2: pass"
-    seen = watch.run(subject_processes, job(exercise, with_body(f"{body}\n    return x * 2"), Limits(2.5)))
+    seen = run(subject_processes, job(exercise, with_body(f"{body}\n    return x * 2"), Limits(2.5)))
     assert set(endings(seen).values()) == {Ending.RETURNED}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("busy_machine")
 def test_and_an_endless_loop_ends(exercise: Exercise, subject_processes: Launcher) -> None:
-    seen = watch.run(subject_processes, job(exercise, with_body("while True: pass"), Limits(1.0)))
+    seen = run(subject_processes, job(exercise, with_body("while True: pass"), Limits(1.0)))
     assert endings(seen) == {"import": Ending.RETURNED, "test_double": Ending.TIMEOUT}
