@@ -43,12 +43,10 @@ class Executor(Protocol):
 
 
 class Processes:
-    """Runs jobs in processes of a launcher, for any number of exercises. They end with it."""
+    """Runs jobs in processes of a launcher. What is trusted shares some, which end with the launcher."""
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
-        self._lock = threading.Lock()
-        self._idle: list[TrustedProcess] = []
 
     def one(self, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
         return run(self._launcher, job, cancelled)
@@ -62,11 +60,12 @@ class Processes:
         return [done[position % count][position // count] for position in range(len(jobs))]
 
     def _run_trusted(self, jobs: Sequence[Job]) -> list[SubjectRun]:
-        with self._lock:
-            process = self._idle.pop() if self._idle else TrustedProcess(self._launcher)
+        try:
+            process = self._launcher.idle.pop()  # not after a look whether there is one: another thread may take it
+        except IndexError:
+            process = TrustedProcess(self._launcher)
         done = process.run(jobs)
-        with self._lock:
-            self._idle.append(process)
+        self._launcher.idle.append(process)
         return done
 
 

@@ -41,13 +41,9 @@ class Session:
     launcher: Launcher
     store: Store | None
     cancelled: threading.Event = field(default_factory=threading.Event)
-    _processes: Processes | None = None
     _benches: dict[str, Bench] = field(default_factory=dict)
     _results: dict[str, ExerciseResult] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self._processes = self._processes or Processes(self.launcher)
 
     def grade_all(self, exercises: Sequence[Exercise]) -> Iterator[ExerciseResult]:
         """Grade these, several at a time, and yield the results in their order."""
@@ -168,8 +164,7 @@ class Session:
 
     def _bench(self, exercise: Exercise) -> Bench:
         with self._lock:
-            assert self._processes
-            return self._benches.setdefault(exercise.id, Bench(exercise, self.seed, self._processes))
+            return self._benches.setdefault(exercise.id, Bench(exercise, self.seed, Processes(self.launcher)))
 
     def _unstable(self, grading: Grading, explained: Explained, submission: Submission) -> tuple[str, ...]:
         """Of the wrong, unexplained checks, those that another run of the same code answers differently."""

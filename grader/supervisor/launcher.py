@@ -9,10 +9,13 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from grader.protocol.job import Work
 from grader.protocol.scratch import remember, remove_remembered, remove_tree
+
+if TYPE_CHECKING:
+    from grader.supervisor.jobs import TrustedProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "gpt-kata-"
@@ -68,10 +71,12 @@ class Launcher(Protocol):
 
     Where the work is not the last, the process waits for more.
 
-    `scratch` is a folder for what they write. `close` ends every process that is left, and removes it.
+    `scratch` is a folder for what they write. `idle` are processes that wait for more trusted work, whoever has it.
+    `close` ends every process that is left, and removes the folder.
     """
 
     scratch: Path
+    idle: list[TrustedProcess]
 
     def start(self, work: Work) -> Child: ...
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from grader.errors import GraderError
 from grader.protocol.job import READY, Work
@@ -19,12 +20,16 @@ from grader.supervisor.launcher import (
     subject_environment,
 )
 
+if TYPE_CHECKING:
+    from grader.supervisor.jobs import TrustedProcess
+
 
 class Spares:
     """Interpreters that have torch imported and wait for work. A used one is replaced at once."""
 
     def __init__(self, seed: int) -> None:
         self.scratch = new_scratch()
+        self.idle: list[TrustedProcess] = []
         self._environment = subject_environment(seed)
         self._lock = threading.Lock()
         self._closed = False

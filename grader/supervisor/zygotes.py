@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from grader.errors import GraderError
 from grader.protocol.job import START, Work
@@ -23,6 +24,9 @@ from grader.supervisor.launcher import (
     subject_environment,
 )
 
+if TYPE_CHECKING:
+    from grader.supervisor.jobs import TrustedProcess
+
 START_SECONDS = 120.0
 
 
@@ -31,6 +35,7 @@ class Zygote:
 
     def __init__(self, seed: int) -> None:
         self.scratch = new_scratch()
+        self.idle: list[TrustedProcess] = []
         self._identity = remember(self.scratch)
         self._environment = subject_environment(seed)
         self._lock = threading.Lock()

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.faults.harness.suite import MARKER, Case, Repository, processes_of
@@ -48,9 +50,10 @@ def wait_for_work(repository: Repository) -> None:
     """Until a process of the grader's works in a scratch folder."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        folders = {process.cwd() for process in processes_of(repository.root.as_posix())}
-        if any("gpt-kata-" in folder for folder in folders):
-            return
+        for process in processes_of(repository.root.as_posix()):
+            with suppress(psutil.Error):  # it has just ended
+                if "gpt-kata-" in process.cwd():
+                    return
         time.sleep(0.05)
     raise AssertionError("the exercise was never run")
 
