@@ -155,8 +155,8 @@ def test_linear_with_lora_adds_the_update(subject, draw, observe):
         wrapped = subject.LinearWithLoRA(linear, rank=3, alpha=7)
         draw.fill(wrapped)
         x = draw.normal(2, 7, 5)
-        observe("result", wrapped(x))
-        observe("result of a single vector", wrapped(x[0, 0]))
+        observe("result", wrapped(x), tolerance=2e-5)
+        observe("result of a single vector", wrapped(x[0, 0]), tolerance=2e-5)
         with torch.no_grad():
             linear.weight.mul_(2)
         observe("result after the linear layer that was given has changed", wrapped(x))
@@ -235,7 +235,7 @@ def test_load_lora_and_lora_state_dict_take_what_was_learned_to_another_model(su
                 if name.endswith((".A", ".B")):
                     parameter.copy_(draw.normal(*parameter.shape))
         observe("returned", load(other, state_of(model)))
-        observe("logits of the model", model(ids), tolerance=1e-4)
+        observe("logits of the model", model(ids), tolerance=2e-3)
         observe("how far the other's logits are from it", other(ids) - model(ids))
 
 
