@@ -57,6 +57,7 @@ class Grader:
     def __init__(self, exercise: Exercise, launcher: Launcher, folder: Path) -> None:
         """`folder` is for the learner's files, and empty."""
         self._exercise = exercise
+        self._index = read_index(exercise)
         self._launcher = launcher
         self._folder = folder
         for source in exercise.imported.values():
@@ -73,10 +74,9 @@ class Grader:
         """The processor time of a wrong text, where the mistakes of these names are not in the tutor."""
         (self._folder / self._exercise.file_name).write_text(text, encoding="utf-8")
         known = tuple(each for each in self._exercise.mistakes if each.name not in unknown)
-        index = read_index(self._exercise)
 
         def read_less(exercise: Exercise) -> CaughtBy:
-            return {each: index[each] for each in exercise.mistakes}
+            return {each: self._index[each] for each in exercise.mistakes}
 
         exercise = replace(self._exercise, mistakes=known)
         session = Session((exercise,), self._folder, SEED, self._launcher, None)

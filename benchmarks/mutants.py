@@ -42,12 +42,11 @@ def main() -> int:
     chosen = choose(ROOT, arguments.exercises) if arguments.exercises else load(ROOT)
     reasons = survivors.read(survivors.FILE.read_text(encoding="utf-8"))
     launcher = start_launcher(arguments.seed)
-    processes = Processes(launcher)
     made, unseen, to_do = 0, 0, 0
     try:
         for exercise in chosen:
             found = list(mutants(exercise))
-            surviving = unseen_of(Bench(exercise, arguments.seed, processes), found)
+            surviving = unseen_of(Bench(exercise, arguments.seed, Processes(launcher)), found)
             review = survivors.review(surviving, reasons.get(exercise.id, ()))
             made, unseen = made + len(found), unseen + len(surviving)
             to_do += len(review.unexplained) + len(review.stale)

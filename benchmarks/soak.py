@@ -91,19 +91,18 @@ def main() -> int:
         seeds = range(first, min(first + BLOCK, last))
         launcher = start_launcher(first)
         try:
-            processes, forbids = Processes(launcher), first == arguments.first_seed
+            forbids = first == arguments.first_seed
             for exercise in chosen:
-                run_block(exercise, seeds, processes, forbids, seen[exercise.id])
+                run_block(exercise, seeds, Processes(launcher), forbids, seen[exercise.id])
         finally:
             launcher.close()
         alarms = sum(each.alarms for each in seen.values())
         print(f"seeds {seeds[0]} to {seeds[-1]}: {alarms} false alarms so far", flush=True)
     launcher = start_launcher(arguments.first_seed)
     try:
-        processes = Processes(launcher)
         for exercise in chosen:
             seeds = range(arguments.first_seed, arguments.first_seed + arguments.effects)
-            measure_effects(exercise, seeds, processes, seen[exercise.id])
+            measure_effects(exercise, seeds, Processes(launcher), seen[exercise.id])
     finally:
         launcher.close()
     print_table(seen)

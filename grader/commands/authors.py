@@ -11,7 +11,6 @@ from grader.course.catalogue import Course
 from grader.course.exercise import Exercise
 from grader.course.index import index_path, spell_index
 from grader.course.outline import outline
-from grader.grading.bench import Processes
 from grader.grading.matrix import run_matrix
 from grader.judge.results import Matrix
 from grader.learner.contract import check_contract, lacking
@@ -24,9 +23,8 @@ from grader.text import COMMAND
 
 def matrices(exercises: Sequence[Exercise], launcher: Launcher, seed: int) -> Iterator[tuple[Exercise, Matrix]]:
     """The kill matrix of each exercise, in order, two at a time: one fills the pauses of the other."""
-    processes = Processes(launcher)
     with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda exercise: run_matrix(exercise, processes, seed), exercises)
+        found = pool.map(lambda exercise: run_matrix(exercise, launcher, seed), exercises)
         yield from zip(exercises, found, strict=True)
 
 

@@ -19,14 +19,15 @@ from grader.grading.bench import Bench, Processes
 from grader.judge.compare import departures
 from grader.judge.results import Matrix, Row
 from grader.protocol.runs import IMPORT_CHECK, Ending
+from grader.supervisor.launcher import Launcher
 
 Reach = Mapping[tuple[str, str], frozenset[str]]
 """The checks that run a function, for each base and function of it."""
 
 
-def run_matrix(exercise: Exercise, processes: Processes, seed: int) -> Matrix:
+def run_matrix(exercise: Exercise, launcher: Launcher, seed: int) -> Matrix:
     """Run all variants of an exercise. Raises `GraderError` if the reference itself does not complete."""
-    bench = Bench(exercise, seed, processes)
+    bench = Bench(exercise, seed, Processes(launcher))
     return Matrix(
         exercise=exercise.id,
         seed=seed,

@@ -43,7 +43,6 @@ class TrustedProcess:
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
         self._watch: Watch | None = None
-        self._done = 0
 
     def run(self, jobs: Sequence[Job]) -> list[SubjectRun]:
         """What each showed. If one of them ends the process, the rest get a new one."""
@@ -57,7 +56,7 @@ class TrustedProcess:
         if self._watch:
             self._watch.end()
             remove_tree(self._watch.scratch)
-        self._watch, self._done = None, 0
+        self._watch = None
 
     def _run_some(self, jobs: Sequence[Job]) -> list[SubjectRun]:
         """The results of the first jobs: of all, or up to the one in which the process ended."""
@@ -70,10 +69,9 @@ class TrustedProcess:
         for job in jobs:
             runs, has_ended = self._watch.collect(job)
             finished.append(SubjectRun(tuple(runs), seconds=self._watch.clock.own))
-            self._done += 1
             if has_ended:
                 self.close()
-                break
-        if self._done >= MOST_JOBS:
+                return finished
+        if self._watch.jobs >= MOST_JOBS:
             self.close()
         return finished

@@ -10,7 +10,6 @@ import pytest
 from grader.commands.authors import with_index
 from grader.course.exercise import Exercise
 from grader.course.index import index_path, read_index, spell_index
-from grader.grading.bench import Processes
 from grader.grading.matrix import run_matrix
 from grader.protocol.job import Source
 from grader.supervisor.launcher import Launcher
@@ -64,7 +63,7 @@ def test_a_damaged_index_is_not_used(exercise: Exercise, damage: str) -> None:
 def test_the_matrix_writes_it_and_says_where_it_is_not_current(
     exercise: Exercise, subject_processes: Launcher
 ) -> None:
-    found = run_matrix(exercise, Processes(subject_processes), 17)
+    found = run_matrix(exercise, subject_processes, 17)
     lacks = with_index(exercise, found, only_check=True).shortcomings
     assert lacks[-1].startswith("its index is not what the matrix finds")
     assert not index_path(exercise).exists()
