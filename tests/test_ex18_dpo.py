@@ -342,7 +342,7 @@ def test_dpo_loss_batch_drops_nothing_in_the_reference(subject, draw, observe):
     policy, reference = models(draw, dropout=0.5)
     given = batch(draw, 3, 7)
     policy.eval()
-    observe("result", parts(find(given, policy, reference.train(), 0.5)))
+    observe("result", parts(find(given, policy, reference.train(), 0.5)), tolerance=3e-5)
     policy.train()
     find(given, policy, reference, 0.5)
     observe("modes of the policy", sorted(policy.modes))

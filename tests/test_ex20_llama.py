@@ -202,9 +202,9 @@ def test_attention_with_grouped_queries(subject, draw, observe):
 def test_attention_of_other_sizes(subject, draw, observe):
     """Scores should be divided by √h, which your function of exercise 6 does by itself."""
     attention = filled(draw, subject.GroupedQueryAttention(config(subject, emb_dim=32, n_heads=4, rope_base=7.0)))
-    observe("4 heads of width 8, base 7", attention(draw.normal(2, 7, 32)), tolerance=1e-4)
-    observe("40 tokens", attention(draw.normal(2, 40, 32)), tolerance=1e-4)
-    observe("1 token", attention(draw.normal(2, 1, 32)), tolerance=1e-4)
+    observe("4 heads of width 8, base 7", attention(draw.normal(2, 7, 32)), tolerance=3e-4)
+    observe("40 tokens", attention(draw.normal(2, 40, 32)), tolerance=3e-4)
+    observe("1 token", attention(draw.normal(2, 1, 32)), tolerance=3e-4)
 
 
 def test_attention_reaches_the_past_only(subject, draw, observe):
@@ -333,7 +333,7 @@ def test_logits_of_other_sizes(subject, draw, observe):
     )
     for change in changes:
         model = filled(draw, subject.LlamaModel(config(subject, **change)))
-        observe(f"logits with {change}", model(draw.integers(2, 7, high=23)), tolerance=1e-4)
+        observe(f"logits with {change}", model(draw.integers(2, 7, high=23)), tolerance=3e-4)
 
 
 def test_logits_of_small_vectors(subject, draw, observe):
@@ -410,7 +410,7 @@ def test_gradients_reach_all_of_the_model(subject, draw, observe):
         fill_table(draw, model)
         (model(draw.integers(2, 7, high=23)) * draw.normal(2, 7, 23)).sum().backward()
         found = {name: value.grad for name, value in model.named_parameters(remove_duplicate=False)}
-        observe(f"gradients, tie_weights={tie}", found, tolerance=1e-3)
+        observe(f"gradients, tie_weights={tie}", found, tolerance=1e-2)
 
 
 def test_tied_weights_are_one_tensor(subject, draw, observe):
