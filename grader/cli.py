@@ -134,12 +134,11 @@ def check(
 def list_exercises() -> int:
     """List the exercises, with the last verdict on each."""
     from grader.commands import hints, opened
-    from grader.course.catalogue import load_readable
     from grader.report.console import Page
 
     page = Page()
     with opened.opened_history(page) as store:
-        for line, style in hints.list_lines(load_readable(ROOT), store):
+        for line, style in hints.list_lines(ROOT, store):
             page.line(line, style)
     return 0
 
@@ -160,6 +159,37 @@ def hint(
     with opened.opened_history(page) as store:
         for line in hints.give_hint(ROOT, exercise, function, on.resolve(), store):
             page.line(line)
+    return 0
+
+
+@app.command()
+def watch(
+    exercise: Annotated[str | None, typer.Argument(help="Default: the first that is not done.")] = None,
+    on: On = EXERCISES,
+    seed: Seed = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Print a report for each save; draw no screen.")] = False,
+) -> int:
+    """Grade on every save, with keys for everything else. What you save is answered at once."""
+    from grader.commands import watch as command
+
+    command.watch(exercise, on, seed, plain)
+    return 0
+
+
+@app.command()
+def diff(exercise: Annotated[str, typer.Argument(help="For instance ex06, or 6.")]) -> int:
+    """Compare your file with the solution, line by line, once it has passed."""
+    from grader.commands import opened
+    from grader.commands.diff import diff_lines, has_passed
+    from grader.course.catalogue import choose
+    from grader.report.console import Page
+
+    page = Page()
+    (chosen,) = choose(ROOT, [exercise])
+    with opened.opened_store() as store:
+        passed = has_passed(chosen, EXERCISES, store)
+    for line, style in diff_lines(chosen, EXERCISES, passed):
+        page.line(line, style)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from grader.course.catalogue import Course, choose, exercise_ids
+from grader.course.catalogue import choose, exercise_ids, headings
 from grader.course.exercise import Exercise
 from grader.course.outline import outline
 from grader.errors import UsageError
@@ -15,19 +15,21 @@ from grader.learner.history import Attempt, Store
 from grader.learner.submission import Unreadable, read_text
 
 
-def list_lines(course: Course, store: Store) -> Iterator[tuple[str, str]]:
+def list_lines(root: Path, store: Store) -> Iterator[tuple[str, str]]:
     """A line per exercise, with the verdict of the last attempt, and its colour."""
     latest = store.latest_graded()
-    names = max((len(exercise.id) for exercise in course.exercises), default=0)
-    titles = max((len(exercise.title) for exercise in course.exercises), default=0)
-    for exercise in course.exercises:
-        attempt = latest.get(exercise.id)
+    found = headings(root)
+    names = max(len(heading.id) for heading in found)
+    titles = max(len(heading.title) for heading in found)
+    for heading in found:
+        attempt = latest.get(heading.id)
         status = attempt.status if attempt else None
         style = {Status.PASSED: "green", None: ""}.get(status, "yellow")
         verdict = status.value if status else "not begun"
-        yield f"{exercise.id:<{names}} {exercise.title:<{titles}} {exercise.minutes:>3} min  {verdict}", style
-    for problem in course.problems.values():
-        yield problem, "red"
+        yield f"{heading.id:<{names}} {heading.title:<{titles}} {heading.minutes:>3} min  {verdict}", style
+    for heading in found:
+        if heading.problem:
+            yield heading.problem, "red"
 
 
 def give_hint(root: Path, name: str | None, function: str | None, folder: Path, store: Store) -> list[str]:

@@ -37,14 +37,14 @@ def history_lines(root: Path, store: Store, name: str | None) -> Iterator[str]:
     if not attempts:
         yield "Nothing yet: a text is kept when it is graded."
     for attempt in attempts[:HISTORY_LINES]:
-        yield _history_line(attempt)
+        yield history_line(attempt)
     if len(attempts) > HISTORY_LINES:
         yield f"… and {len(attempts) - HISTORY_LINES} older ones; `history ex06` lists those of one exercise."
     if attempts:
         yield f"Bring one back: {COMMAND} restore {attempts[0].id}"
 
 
-def _history_line(attempt: Attempt) -> str:
+def history_line(attempt: Attempt) -> str:
     time = attempt.saved_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     if attempt.reason != "graded":
         verdict = f"kept {attempt.reason}"

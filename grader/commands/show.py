@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from grader.learner.submission import Submission, Unreadable, read_submission, r
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import Ending, SubjectRun
 from grader.report.console import Page, relative
-from grader.report.scenes.panels import BadPanel, read_panels
+from grader.report.scenes.panels import BadPanel, Panel, read_panels
 from grader.report.scenes.png import save_png
 from grader.report.scenes.terminal import show
 from grader.supervisor.jobs import run
@@ -30,6 +31,10 @@ LONG_SECONDS = 30.0
 MEMORY_FOR_A_FOLDER = 6 * 2**30
 # The modules that read such a folder.
 HUB = Path(__file__).resolve().parents[1] / "hub"
+
+
+class NotThatFarYet(GraderError):
+    """The learner's code does not yet do what the scene shows; the message says why, in a few words."""
 
 
 def show_scene(
@@ -57,15 +62,11 @@ def show_scene(
     _check_taken(exercise, scene, text, read, root)
     if scene.seconds > LONG_SECONDS:
         page.line("Something is trained here, so this takes a while.", "dim")
-    found = run(launcher, _job(exercise, scene, folder, seed, text, read))
-    last = found.checks[-1]
-    if last.check != LOOK or last.ending is not Ending.RETURNED:
-        page.line(f"{exercise.id} does not get that far yet ({_why(found)}). `{COMMAND} check {exercise.id[:4]}`")
-        return 1
     try:
-        panels = read_panels(last.observations)
-    except BadPanel as error:
-        raise GraderError(f"the scene of {exercise.id} cannot be shown: {error}") from error
+        panels = look_at(exercise, scene, folder, seed, launcher, text, read)
+    except NotThatFarYet as error:
+        page.line(f"{exercise.id} does not get that far yet ({error}). `{COMMAND} check {exercise.id[:4]}`")
+        return 1
     page.line()
     show(page, panels)
     picture = pictures / f"{exercise.id}.png"
@@ -75,6 +76,30 @@ def show_scene(
     except OSError as error:
         page.line(f"The picture could not be written: {error.strerror}.", "yellow")
     return 0
+
+
+def look_at(
+    exercise: Exercise,
+    scene: Scene,
+    folder: Path,
+    seed: int,
+    launcher: Launcher,
+    text: str = "",
+    read: Path | None = None,
+    cancelled: threading.Event | None = None,
+) -> Sequence[Panel]:
+    """What the scene shows of the code in `folder`.
+
+    Raises `NotThatFarYet`, `UsageError` for a file that cannot be read, `watch.Cancelled` after the event.
+    """
+    found = run(launcher, _job(exercise, scene, folder, seed, text, read), cancelled)
+    last = found.checks[-1]
+    if last.check != LOOK or last.ending is not Ending.RETURNED:
+        raise NotThatFarYet(_why(found))
+    try:
+        return read_panels(last.observations)
+    except BadPanel as error:
+        raise GraderError(f"the scene of {exercise.id} cannot be shown: {error}") from error
 
 
 def _check_taken(exercise: Exercise, scene: Scene, text: str, read: Path | None, root: Path) -> None:

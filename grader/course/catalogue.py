@@ -19,7 +19,7 @@ from grader.course.outline import follow_imports, outline, parse
 from grader.course.promises import one_line
 from grader.course.scene import Scene, read_scene
 from grader.course.stubs import derive_stub, optional_functions
-from grader.course.tutor_file import read_tutor
+from grader.course.tutor_file import read_heading, read_tutor
 from grader.errors import UsageError
 from grader.protocol.job import Source
 
@@ -54,6 +54,28 @@ def load_readable(root: Path, ids: Sequence[str] | None = None) -> Course:
             except UsageError as error:
                 problems[name] = str(error)
     return Course(tuple(exercises), problems)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands in a list of exercises. `problem` says what is wrong with its file, if anything is."""
+
+    id: str
+    title: str = ""
+    minutes: int = 0
+    problem: str = ""
+
+
+def headings(root: Path) -> tuple[Heading, ...]:
+    """A heading for each exercise, in order, without reading the exercises."""
+    return tuple(_heading(root, name) for name in exercise_ids(root))
+
+
+def _heading(root: Path, name: str) -> Heading:
+    try:
+        return Heading(name, *read_heading(root / "tutor" / name))
+    except UsageError as error:
+        return Heading(name, problem=str(error))
 
 
 def exercise_ids(root: Path) -> tuple[str, ...]:

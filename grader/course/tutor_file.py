@@ -48,9 +48,7 @@ def read_tutor(folder: Path, solution: str, functions: Sequence[str]) -> Tutor:
     """
     general = TutorFile.at(folder / EXERCISE_FILE)
     general.only_keys(general.table, {"title", "minutes", "forbidden"}, "the file")
-    minutes = general.value(general.table, "minutes", int, "the file")
-    if not FEWEST_MINUTES <= minutes <= MOST_MINUTES:
-        raise general.error(f"an exercise takes {FEWEST_MINUTES} to {MOST_MINUTES} minutes, not {minutes}")
+    title, minutes = general.heading()
     _check_names(folder, functions)
     files = {name: TutorFile.at(folder / f"{name}.toml") for name in functions}
     hints: dict[str, tuple[str, ...]] = {}
@@ -62,8 +60,12 @@ def read_tutor(folder: Path, solution: str, functions: Sequence[str]) -> Tutor:
         mistakes += file.mistakes(function, solution)
         equivalents += file.equivalents(function, solution)
     _check_for_doubles(folder, [*mistakes, *equivalents])
-    title = general.value(general.table, "title", str, "the file")
     return Tutor(title, minutes, hints, general.forbidden(), tuple(mistakes), tuple(equivalents))
+
+
+def read_heading(folder: Path) -> tuple[str, int]:
+    """The title of an exercise and the minutes that it takes, without reading more. Raises `UsageError`."""
+    return TutorFile.at(folder / EXERCISE_FILE).heading()
 
 
 def _check_names(folder: Path, functions: Sequence[str]) -> None:
@@ -114,6 +116,12 @@ class TutorFile:
         if not isinstance(value, kind) or value == "":
             raise self.error(f"{where} needs {key!r}, {'text' if kind is str else 'a whole number'}")
         return value
+
+    def heading(self) -> tuple[str, int]:
+        minutes = self.value(self.table, "minutes", int, "the file")
+        if not FEWEST_MINUTES <= minutes <= MOST_MINUTES:
+            raise self.error(f"an exercise takes {FEWEST_MINUTES} to {MOST_MINUTES} minutes, not {minutes}")
+        return self.value(self.table, "title", str, "the file"), minutes
 
     def hints(self) -> tuple[str, ...]:
         given = self.table.get("hints")

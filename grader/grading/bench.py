@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
@@ -16,7 +16,7 @@ from grader.grading.restarts import TOTAL, Allowance, run_every_check
 from grader.judge.diagnosis import Candidate
 from grader.judge.recording import Recorded, read_recorded
 from grader.protocol.job import Job, Limits, Source
-from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
+from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, SubjectRun
 from grader.supervisor.jobs import TrustedProcess, run
 from grader.supervisor.launcher import Launcher
 
@@ -78,6 +78,27 @@ class Bench:
         self._executor = executor
         self._lock = threading.Lock()
         self._reference: SubjectRun | None = None
+        self._foreseen: dict[Mistake, SubjectRun] = {}
+        self._recorded: dict[str, Recorded | None] = {}
+
+    def foresee(self) -> Iterator[None]:
+        """Find out, step by step, what does not depend on a learner's text, so that it is there when one comes.
+
+        That is what the reference shows, what each known mistake shows by itself, and what the checks draw. Raises
+        what `reference` raises.
+        """
+        reference = self.reference()
+        yield
+        for check in self.exercise.checks:
+            self.recorded(check.name)
+            yield
+        every_check = [check.name for check in self.exercise.checks]
+        for mistake in self.exercise.mistakes:
+            if mistake not in self._foreseen:
+                (run,) = self.run_mistakes([((mistake,), every_check)])
+                if run:
+                    self._foreseen[mistake] = sharing(run, reference)
+                yield
 
     def reference(self) -> SubjectRun:
         """What the solution shows, found out once. Raises `ReferenceFails` if it does not complete."""
@@ -123,6 +144,21 @@ class Bench:
         What is forbidden is not looked for: seeing each operation takes half of the time, and code that uses what
         is forbidden is told that and no mistake.
         """
+        known = [self._known(candidate) for candidate in candidates]
+        others = [candidate for candidate, run in zip(candidates, known, strict=True) if run is None]
+        runs = iter(self._run_candidates(others))
+        return [run or next(runs) for run in known]
+
+    def _known(self, candidate: Candidate) -> SubjectRun | None:
+        """What these checks show of a single mistake, where that has been foreseen."""
+        (mistake, *others), names = candidate
+        foreseen = None if others else self._foreseen.get(mistake)
+        if foreseen is None:
+            return None
+        runs = foreseen.by_name()
+        return SubjectRun(tuple(runs[name] for name in names)) if runs.keys() >= set(names) else None
+
+    def _run_candidates(self, candidates: Sequence[Candidate]) -> list[SubjectRun | None]:
         all_sources = [combined_sources(self.exercise, mistakes) for mistakes, _ in candidates]
         limits = limits_of_hanging(self.reference())
         jobs = [
@@ -148,6 +184,11 @@ class Bench:
 
     def recorded(self, check: str) -> Recorded | None:
         """What a check draws and observes on the solution, and where; None where finding out takes too long."""
+        if check not in self._recorded:
+            self._recorded[check] = self._record(check)
+        return self._recorded[check]
+
+    def _record(self, check: str) -> Recorded | None:
         seen = self.reference().by_name().get(check)
         if seen is None or seen.seconds > RECORDING_SECONDS:
             return None
@@ -226,6 +267,18 @@ def joined(runs: Sequence[SubjectRun], exercise: Exercise) -> SubjectRun:
     output = "".join(run.output for run in runs)
     peak = max((run.peak for run in runs), default=0)
     return SubjectRun(tuple(found[name] for name in names if name in found), output, peak)
+
+
+def sharing(run: SubjectRun, reference: SubjectRun) -> SubjectRun:
+    """The same run; what it observed as the reference did is kept once."""
+    there = reference.by_name()
+
+    def shared(check: CheckRun) -> CheckRun:
+        expected = there.get(check.check)
+        same = expected is not None and expected.observations == check.observations
+        return replace(check, observations=expected.observations) if expected and same else check
+
+    return replace(run, checks=tuple(map(shared, run.checks)))
 
 
 def seconds_of(run: SubjectRun) -> float:

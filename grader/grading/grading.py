@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,11 +11,12 @@ from grader.course.exercise import Mistake
 from grader.course.index import read_index
 from grader.grading.bench import Bench
 from grader.judge.details import departed_at, details
-from grader.judge.diagnosis import EXPLICABLE, diagnose
+from grader.judge.diagnosis import EXPLICABLE, Candidate, diagnose
 from grader.judge.reproduction import reproduction
 from grader.judge.results import CheckResult, Status, most_telling
 from grader.judge.verdict import Finding, Submitted, compare_runs, overall, result
 from grader.protocol.runs import SubjectRun
+from grader.supervisor.watch import Cancelled
 
 Explained = dict[str, tuple[Mistake, ...]]
 """Which mistakes explain a check."""
@@ -40,14 +42,20 @@ class Grading:
     def status(self) -> Status:
         return overall(self.findings)
 
-    def explain(self) -> Explained:
-        """Run known mistakes, and see which behave as the learner's code does."""
+    def explain(self, cancelled: threading.Event | None = None) -> Explained:
+        """Run known mistakes, and see which behave as the learner's code does. Raises `Cancelled`."""
         findings = self.findings
         if self.beside_reference:
             runs = self.actual.by_name() | self.beside_reference.by_name()
             findings = self._compared(SubjectRun(tuple(runs.values())))
         exercise, bench = self.bench.exercise, self.bench
-        return diagnose(exercise, findings, bench.reference(), bench.run_mistakes, read_index(exercise))
+
+        def run_mistakes(candidates: Sequence[Candidate]) -> list[SubjectRun | None]:
+            if cancelled and cancelled.is_set():
+                raise Cancelled
+            return bench.run_mistakes(candidates)
+
+        return diagnose(exercise, findings, bench.reference(), run_mistakes, read_index(exercise))
 
     def _compared(self, run: SubjectRun) -> tuple[Finding, ...]:
         exercise, reference = self.bench.exercise, self.bench.reference()

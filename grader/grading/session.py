@@ -40,6 +40,8 @@ class Session:
     seed: int
     launcher: Launcher
     store: Store | None
+    waits: bool = True
+    """Whether a file that was just written is read until it stays the same."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     _benches: dict[str, Bench] = field(default_factory=dict)
     _results: dict[str, ExerciseResult] = field(default_factory=dict)
@@ -68,6 +70,14 @@ class Session:
         """
         return replace(self, cancelled=cancelled, _results={})
 
+    def foresee(self, exercise: Exercise) -> Iterator[None]:
+        """Find out, step by step, what does not depend on the learner's text. What is known of other exercises is
+        let go."""
+        with self._lock:
+            for other in self._benches.keys() - {exercise.id}:
+                del self._benches[other]
+        return self._bench(exercise).foresee()
+
     def grade(self, exercise: Exercise) -> ExerciseResult:
         """The verdict on one exercise, whatever the learner's code does and whatever else goes wrong on the way.
 
@@ -77,7 +87,7 @@ class Session:
         attempt: int | None = None
         read = ""
         try:
-            submission = read_submission(self.folder, exercise.id)
+            submission = self.read(exercise)
             read = submission.digest
             if self.store and submission.source.text != exercise.stub:
                 attempt = self.store.keep(exercise.id, submission.source.text, "graded", self.seed)
@@ -95,6 +105,10 @@ class Session:
             self.store.finish(attempt, result)
         self._results[exercise.id] = result
         return result
+
+    def read(self, exercise: Exercise) -> Submission:
+        """The learner's text as it is now. Raises `Unreadable`."""
+        return read_submission(self.folder, exercise.id, self.waits)
 
     def results_so_far(self) -> tuple[ExerciseResult, ...]:
         """What has been graded by now, in the order of the exercises."""
@@ -136,7 +150,7 @@ class Session:
         exercise = grading.bench.exercise
         try:
             found = find_causes(grading, submission, self._doubtful(exercise, submission), self.cancelled)
-            explained = found.explain()
+            explained = found.explain(self.cancelled)
             checks = found.results(explained, self._unstable(found, explained, submission))
             first = most_telling(checks)
             return first.status if first else found.status, found.with_code(checks, self.folder.name)
@@ -164,7 +178,10 @@ class Session:
 
     def _bench(self, exercise: Exercise) -> Bench:
         with self._lock:
-            return self._benches.setdefault(exercise.id, Bench(exercise, self.seed, Processes(self.launcher)))
+            bench = self._benches.get(exercise.id)
+            if bench is None or bench.exercise is not exercise:  # read anew, since its author changed it
+                bench = self._benches[exercise.id] = Bench(exercise, self.seed, Processes(self.launcher))
+            return bench
 
     def _unstable(self, grading: Grading, explained: Explained, submission: Submission) -> tuple[str, ...]:
         """Of the wrong, unexplained checks, those that another run of the same code answers differently."""

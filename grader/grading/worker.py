@@ -9,7 +9,7 @@ from contextlib import suppress
 from grader.course.exercise import Exercise
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult
-from grader.learner.submission import Unreadable, read_submission
+from grader.learner.submission import Unreadable
 from grader.supervisor.watch import Cancelled
 
 
@@ -74,6 +74,6 @@ class Worker:
 
     def _is_stale(self, exercise: Exercise, result: ExerciseResult) -> bool:
         try:
-            return read_submission(self._session.folder, exercise.id).digest != result.digest
+            return self._session.read(exercise).digest != result.digest
         except Unreadable:
             return bool(result.digest)

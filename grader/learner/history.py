@@ -118,11 +118,11 @@ class Store:
 
     def latest_graded(self) -> dict[str, Attempt]:
         """The last graded attempt of each exercise."""
-        latest: dict[str, Attempt] = {}
-        for attempt in self.attempts():
-            if attempt.reason == "graded" and attempt.status is not None:
-                latest.setdefault(attempt.exercise, attempt)
-        return latest
+        with self._using() as connection:
+            newest = "SELECT max(id) FROM attempts WHERE reason = 'graded' AND status IS NOT NULL GROUP BY exercise"
+            rows = connection.execute(f"SELECT {COLUMNS} FROM attempts WHERE id IN ({newest})")
+            return {attempt.exercise: attempt for attempt in map(_attempt, rows)}
+        return {}
 
     def text_of(self, attempt: int) -> tuple[Attempt, str] | None:
         """An attempt by its number, with its text."""

@@ -55,15 +55,18 @@ class Submission:
         return [name for name in self.sources if name != self.exercise]
 
 
-def read_submission(folder: Path, exercise: str) -> Submission:
-    """Read an exercise and, following its relative imports, everything it needs. Raises `Unreadable`."""
+def read_submission(folder: Path, exercise: str, waits: bool = True) -> Submission:
+    """Read an exercise and, following its relative imports, everything it needs. Raises `Unreadable`.
+
+    What was just written is read until it stays the same, unless whoever calls sees to that and nothing `waits`.
+    """
     taken: list[str] = []
 
     def read(name: str) -> Source | None:
         path = folder / f"{name}.py"
         if name != exercise and not os.path.lexists(path):
             return None
-        taken.append(read_text(path))
+        taken.append(read_text(path, waits=waits))
         if len(taken) > MAX_FILES or sum(map(len, taken)) > MAX_CHARACTERS:
             most = f"{MAX_FILES} files or {MAX_CHARACTERS:,} characters"
             problem = f"With what it imports it is more than {most}, and is not graded."
@@ -77,10 +80,11 @@ def _read(path: Path) -> bytes:
     return read_file(path, MAX_BYTES)
 
 
-def read_text(path: Path, read: Callable[[Path], bytes] = _read) -> str:
-    """The text of a file once it has stopped changing. Raises `Unreadable`."""
+def read_text(path: Path, read: Callable[[Path], bytes] = _read, waits: bool = True) -> str:
+    """The text of a file once it has stopped changing, or, if it `waits` for nothing, at once. Raises
+    `Unreadable`."""
     try:
-        data = _settled(path, read)
+        data = _settled(path, read) if waits else read(path)
     except FileNotFoundError as error:
         raise Unreadable(_missing(path), path) from error
     except (OSError, ValueError) as error:

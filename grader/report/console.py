@@ -40,10 +40,11 @@ WORDS = {
 
 
 class Page:
-    """A terminal to write on. Characters that it cannot show are replaced by ones that it can."""
+    """A terminal to write on, or another console. Characters that it cannot show are replaced by ones that it
+    can."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, emoji=False)
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False, emoji=False)
         if self.console.is_dumb_terminal:  # rich takes every one of them to have 80 columns
             self.console.size = ConsoleDimensions(*shutil.get_terminal_size())
         self.console.width = max(NARROWEST, self.console.width)

@@ -364,7 +364,18 @@ def test_a_broken_tutor_file_stops_its_exercise_only(command: Command, checkout:
         report = json.loads(command("check", "0", "1", "2", "--format", "json", "--on", "solutions").stdout)
         assert [entry["status"] for entry in report["exercises"]] == ["passed", "grader-error", "passed"]
         assert str(path) in report["exercises"][1]["message"]
-        assert "clean_text.toml" in command("list", COLUMNS="400").stdout
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_a_heading_that_cannot_be_read_is_named_in_the_list(command: Command, checkout: Path) -> None:
+    path = checkout / "tutor" / "ex01_text" / "exercise.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text('title = "Text"', encoding="utf-8")
+    try:
+        listed = command("list", COLUMNS="400").stdout
+        assert listed.count(" min  ") == len(catalogue.exercise_ids(checkout))
+        assert f"{path}: the file needs 'minutes', a whole number." in listed
     finally:
         path.write_text(text, encoding="utf-8")
 

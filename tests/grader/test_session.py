@@ -112,7 +112,7 @@ def test_a_store_that_holds_what_nobody_knows_costs_no_verdict(
     with sqlite3.connect(repository / ".grader" / "progress.sqlite3") as other:
         other.execute("UPDATE attempts SET status = 'a verdict of the future', saved_at = 'no time'")
     assert [result.status for result in session.grade_all(exercises)] == [Status.WRONG, Status.PASSED]
-    assert store.latest_graded() == {}
+    assert store.attempts() == []
     assert "cannot be used" in store.problem
 
 

@@ -1,0 +1,1 @@
+"""`python -m grader watch`: each save is answered at once."""
