@@ -33,6 +33,8 @@ class Format(StrEnum):
     text = "text"
     json = "json"
     junit = "junit"
+    github = "github"
+    gradescope = "gradescope"
 
 
 class Require(StrEnum):
@@ -324,7 +326,7 @@ def matrix(
     from grader.report.console import Page
     from grader.report.matrix import as_json, show
 
-    if format is Format.junit:
+    if format not in (Format.text, Format.json):
         raise UsageError("The matrix is shown as text or json.")
     if check and seed is not None:
         raise UsageError("--check is about the seed of the index; leave out --seed.")

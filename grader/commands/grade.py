@@ -20,17 +20,24 @@ from grader.errors import UsageError
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult, Report, Status
 from grader.learner.history import Store
-from grader.report import json, junit
+from grader.report import github, gradescope, json, junit
 from grader.report.console import Page, relative, show_result, show_summary
 from grader.stopping import answered, undisturbed
 from grader.supervisor.protections import Protection, as_line, require_all
 from grader.text import COMMAND, printable
 
+RENDERERS = {
+    "json": json.render,
+    "junit": junit.render,
+    "github": github.render,
+    "gradescope": gradescope.render,
+}
+
 
 def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict: bool, in_order: bool) -> int:
     """Grade the named exercises, or all; `in_order` up to the first that is not done. Returns the exit code.
 
-    `format` is text, json or junit. The latter two are one document, also of a run that is stopped.
+    `format` is text, or one for programs: these are one document, also of a run that is stopped.
 
     Raises `UsageError` for a folder or a name that is none, `GraderError` where `strict` wants more protection.
     """
@@ -93,7 +100,7 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
 
 def write(report: Report, format: str) -> None:
     """Write the document of a format for programs, undisturbed: one half of it would be of no use to them."""
-    render = {"json": json.render, "junit": junit.render}.get(format)
+    render = RENDERERS.get(format)
     if render:
         with undisturbed():
             sys.stdout.write(render(report))
