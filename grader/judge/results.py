@@ -27,18 +27,33 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
+class Picture:
+    """Two matrices, or rows of numbers, cell by cell, and which cells are `wrong`.
+
+    A cell is a character that is a shade, or, if they `are_numbers`, a number in words. `note` says which part of a
+    larger one it is.
+    """
+
+    expected: tuple[tuple[str, ...], ...]
+    actual: tuple[tuple[str, ...], ...]
+    wrong: tuple[tuple[bool, ...], ...]
+    note: str = ""
+    are_numbers: bool = False
+
+
+@dataclass(frozen=True)
 class Difference:
     """Where an observation departs from the reference's, in words ready to be shown.
 
-    `picture` holds the lines of two matrices side by side, if the observation is one. `relation` is how the one
-    comes out of the other, if arithmetic can tell: a short name for tools; `relation_in_words` for the learner.
+    `picture` shows both, if they are matrices. `relation` is how the one comes out of the other, if arithmetic can
+    tell: a short name for tools; `relation_in_words` for the learner.
     """
 
     observation: str
     summary: str
     expected: str = ""
     actual: str = ""
-    picture: tuple[str, ...] = ()
+    picture: Picture | None = None
     relation: str = ""
     relation_in_words: str = ""
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from grader.course.exercise import Exercise
 from grader.judge.results import CheckResult, Details, ExerciseResult, Report, Status
 from grader.protocol.runs import IMPORT_CHECK, Place
+from grader.report.picture import picture_lines
 from grader.text import COMMAND, PYTHON, encodable, printable, shorten
 
 MARKS = {Status.PASSED: ("✓", "green"), Status.UNFINISHED: ("·", "yellow"), Status.BLOCKED: ("·", "yellow")}
@@ -22,6 +23,7 @@ PRINTED = "Your code printed:"
 PRINTED_LINES = 8
 # Code that is longer is not shown, but left in a file.
 CODE_LINES = 14
+PICTURE_INDENT = 4
 # In fewer columns than this nothing can be read; and some terminals say that they have none.
 NARROWEST = 20
 WORDS = {
@@ -188,10 +190,12 @@ def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
         if check.difference.expected:
             page.line(f"expected  {check.difference.expected}", indent=2)
         page.line(f"yours     {check.difference.actual}", indent=2)
-    if check.difference and check.difference.picture:
+    picture = check.difference and check.difference.picture
+    if picture:
+        lines = picture_lines(picture, page.console.width - PICTURE_INDENT)
         page.line()
-        for row in check.difference.picture:
-            page.line(row, indent=4)
+        for row in lines:
+            page.line(row, indent=PICTURE_INDENT)
     if check.details:
         _show_details(page, check.details)
     if check.place:

@@ -7,8 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from grader.judge.results import CheckResult, ExerciseResult, Report
+from grader.report.picture import picture_lines
 
 VERSION = 2
+PICTURE_WIDTH = 80
 
 
 def render(report: Report) -> str:
@@ -45,6 +47,7 @@ def _exercise(result: ExerciseResult) -> dict[str, Any]:
 
 
 def _check(check: CheckResult) -> dict[str, Any]:
+    picture = check.difference and check.difference.picture
     return {
         "name": check.name,
         "status": check.status.value,
@@ -59,6 +62,6 @@ def _check(check: CheckResult) -> dict[str, Any]:
         "actual": check.difference.actual if check.difference else None,
         "relation": (check.difference.relation or None) if check.difference else None,
         "relation_in_words": (check.difference.relation_in_words or None) if check.difference else None,
-        "picture": list(check.difference.picture) if check.difference else [],
+        "picture": list(picture_lines(picture, PICTURE_WIDTH)) if picture else [],
         "details": asdict(check.details) if check.details else None,
     }

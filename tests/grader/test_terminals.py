@@ -22,7 +22,7 @@ import pytest
 
 from grader.course import catalogue
 from grader.course.exercise import Exercise
-from grader.judge.results import CheckResult, Difference, ExerciseResult, Report, Status
+from grader.judge.results import CheckResult, Difference, ExerciseResult, Picture, Report, Status
 from grader.protocol.runs import Place
 from grader.report import json as jsonformat
 from grader.report import junit
@@ -138,7 +138,9 @@ def test_a_folder_with_a_difficult_name_is_no_difficulty(place: Path, changes: d
 def anything(file: str) -> ExerciseResult:
     """A result of which everything is long, wide, or has tabs."""
     wide = "日本語 👩 " * 30
-    difference = Difference("observed", "off", "expected " * 20, "yours\t" * 20, ("█▓▒░  " * 2,) * 3)
+    cells = (tuple("█▓▒░  " * 2),) * 3
+    picture = Picture(cells, cells, ((True, False) * 6,) * 3, "rows 1 to 3 of 30, counted from 0")
+    difference = Difference("observed", "off", "expected " * 20, "yours\t" * 20, picture)
     check = CheckResult("test_" + "long_" * 30, Status.WRONG, "f", wide, Place(file, 7, "f" * 90), (), difference)
     return ExerciseResult("ex00_mini", Status.WRONG, 0.1, (check, check), output=f"{wide}\n\ta\tb\n{'x' * 900}\n")
 
@@ -255,7 +257,8 @@ def test_a_page_and_a_report_trust_nobody(
 ) -> None:
     """Whatever is cleaned before, this is the last place for it."""
     place = Place(HOSTILE, 7, HOSTILE)
-    difference = Difference(HOSTILE, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,))
+    picture = Picture(((HOSTILE,),), ((HOSTILE,),), ((True,),), HOSTILE)
+    difference = Difference(HOSTILE, HOSTILE, HOSTILE, HOSTILE, picture)
     check = CheckResult("test_x", Status.RAISED, HOSTILE, HOSTILE, place, (HOSTILE,), difference)
     page, written = page_of(monkeypatch, encoding)
     for result in (
