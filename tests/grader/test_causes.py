@@ -147,6 +147,7 @@ def test_two_functions_that_are_wrong_are_both_told(grade_more: GradeMore) -> No
     assert statuses(results) == [PASSED, WRONG, BLOCKED, WRONG, PASSED, WRONG]
 
 
+@pytest.mark.slow
 def test_an_endless_function_makes_the_others_wait(grade_more: GradeMore) -> None:
     results = grade_more(MORE.replace("return x / 2", "while True: pass"))
     found = statuses(results)
@@ -178,6 +179,7 @@ def test_a_text_that_has_passed_is_not_doubted(grade_more: GradeMore, repository
     assert session._doubtful(exercises[1], read_submission(folder, SECOND)) == []
 
 
+@pytest.mark.slow
 def test_what_hangs_is_waited_for_once(grade_more: GradeMore) -> None:
     """Whatever does not call it is judged, however many checks do."""
     results = grade_more(MORE.replace("return x / 2", "while True: pass").replace("return total(x)", "return x"))
@@ -185,6 +187,7 @@ def test_what_hangs_is_waited_for_once(grade_more: GradeMore) -> None:
     assert results["shifted"].message.startswith("Builds on `half`. Once that is right")
 
 
+@pytest.mark.slow
 def test_another_exercise_that_hangs_is_named(grade_more: GradeMore) -> None:
     results = grade_more(mini=SOLUTION.replace("return x * 2", "while True: pass"))
     assert statuses(results) == [BLOCKED, PASSED, BLOCKED, PASSED, PASSED, PASSED]

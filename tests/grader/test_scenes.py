@@ -138,7 +138,7 @@ def test_odd_weights_are_shown_all_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name == "ex13_train" else ())
+        pytest.param(name, marks=() if name == "ex06_attention" else pytest.mark.slow)
         for name in exercise_ids(ROOT)
         if (ROOT / "scenes" / f"{name}.py").exists()
     ],

@@ -457,6 +457,7 @@ def test_a_function_that_ends_the_process_costs_its_own_check_only(grade: Grade,
     assert [check.status for check in result.checks] == [status, Status.WRONG, Status.PASSED]
 
 
+@pytest.mark.slow
 def test_all_hangs_together_have_a_bound(repository: Path, subject_processes: Launcher) -> None:
     probe = (
         "def test_double_{0}(subject, draw, observe):\n    observe('twice', subject.double(draw.normal(2, 3)))\n"

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from grader.judge.results import Status
 from scripts.entry import ROOT
 from tests.scripts.conftest import SMALL, solve
 
+pytestmark = pytest.mark.slow
 QUICK = (*SMALL, "--merges", "0", "--steps", "1", "--sample-tokens", "5", "--eval-batches", "1", "--out", "run")
 
 

@@ -12,6 +12,8 @@ from types import TracebackType
 import pexpect
 import pyte
 
+from tests.signals import answer_as_at_a_terminal
+
 PYTHON = sys.executable
 
 
@@ -38,6 +40,7 @@ class Terminal:
             dimensions=(rows, columns),
             env={**ours, **given},
             timeout=None,
+            preexec_fn=answer_as_at_a_terminal,
         )
 
     def __enter__(self) -> Terminal:
@@ -85,7 +88,7 @@ class Terminal:
     def ends(self, seconds: float = 30.0) -> int:
         """Wait for its end, and return the exit code."""
         give_up = time.monotonic() + seconds
-        while self.read() and time.monotonic() < give_up:
-            pass
+        while self.read():
+            assert time.monotonic() < give_up, f"it goes on:\n{self.shown}"
         self.process.wait()
         return self.process.exitstatus if self.process.exitstatus is not None else -self.process.signalstatus

@@ -45,6 +45,7 @@ def test_an_evening_with_it(checkout: Path, attention: Path) -> None:
         assert ENTERED in terminal.written and LEFT in terminal.written
 
 
+@pytest.mark.slow
 def test_without_colour_there_is_none(checkout: Path, attention: Path) -> None:
     for variables, has_colours in (({}, True), ({"NO_COLOR": "1"}, False)):
         with Terminal(["watch", "ex06"], checkout, environment=variables) as terminal:
@@ -54,7 +55,10 @@ def test_without_colour_there_is_none(checkout: Path, attention: Path) -> None:
             assert terminal.ends() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGHUP, signal.SIGINT))],
+)
 def test_a_signal_leaves_the_terminal_as_it_was(checkout: Path, attention: Path, number: int) -> None:
     with Terminal(["watch", "ex06"], checkout) as terminal:
         terminal.sees("still to be written")
@@ -66,7 +70,9 @@ def test_a_signal_leaves_the_terminal_as_it_was(checkout: Path, attention: Path,
         assert not [child for child in children if child.is_running()]
 
 
-@pytest.mark.parametrize("arguments, term", [(["--plain"], "xterm"), ([], "dumb")])
+@pytest.mark.parametrize(
+    "arguments, term", [pytest.param(["--plain"], "xterm", marks=pytest.mark.slow), ([], "dumb")]
+)
 def test_line_by_line(checkout: Path, attention: Path, arguments: list[str], term: str) -> None:
     solution = (checkout / "solutions" / attention.name).read_text(encoding="utf-8")
     with Terminal(["watch", "ex06", *arguments], checkout, (80, 60), {"TERM": term}) as terminal:
@@ -79,6 +85,7 @@ def test_line_by_line(checkout: Path, attention: Path, arguments: list[str], ter
         assert "Nothing is lost" in terminal.shown
 
 
+@pytest.mark.slow
 def test_it_needs_hardly_anything_while_nothing_happens(checkout: Path, attention: Path) -> None:
     """Not a measurement, which is in benchmarks/: that it sleeps at all."""
     with Terminal(["watch", "ex06"], checkout) as terminal:
