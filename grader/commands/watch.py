@@ -27,7 +27,10 @@ def watch(name: str | None, on: Path, seed: int | None, plain: bool) -> None:
         else:
             from grader.commands.watching.screen import WatchScreen
 
-            WatchScreen(ROOT, folder, store, seed, chosen, options).run()
+            screen = WatchScreen(ROOT, folder, store, seed, chosen, options)
+            screen.run()
+            if screen.problem:
+                raise screen.problem
 
 
 def can_draw() -> bool:

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
+from textual.worker import WorkerFailed
 
 from grader.commands.watching.dialogs import Chooser, Question, Reader
 from grader.commands.watching.screen import HELP, WatchScreen
@@ -206,6 +207,33 @@ def test_it_is_quitted_and_leaves_nothing(watched: Callable[..., None], key: str
     assert apps[0].return_code == 0
     assert not apps[0].desk._worker._thread.is_alive()
     assert not apps[0].desk._ahead._thread.is_alive()
+
+
+@pytest.mark.parametrize("where", ["beside", "on the screen"])
+def test_an_error_of_ours_ends_it_without_a_traceback(
+    two: Path, store: Store, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run(app: WatchScreen) -> None:
+        with pytest.raises((ValueError, WorkerFailed)):
+            async with app.run_test(size=(80, 24)) as pilot:
+                person = Person(app, pilot, two / "exercises")
+                await person.sees("still to be written")
+                if where == "beside":
+                    app.desk.grade_all = fail  # type: ignore[method-assign]
+                    await person.press("a")
+                else:
+                    app.action_help = fail  # type: ignore[method-assign]
+                    await person.press("question_mark")
+                await pilot.pause(2)
+
+    def fail() -> None:
+        raise ValueError("ours")
+
+    app = WatchScreen(two, two / "exercises", store, 17, None, "")
+    asyncio.run(run(app))
+    assert isinstance(app.problem, ValueError) and str(app.problem) == "ours"
+    assert app.return_code == 1
+    assert "Traceback" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("size", [(80, 24), (40, 12), (120, 50), (20, 5)])

@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widgets import Static
+from textual.worker import WorkerFailed
 
 from grader.commands import hints, history
 from grader.commands.diff import diff_lines
@@ -92,8 +93,8 @@ class WatchScreen(App[None]):
         self.theme = "ansi-dark"  # the colours of the terminal, on whatever it has for a background
         self.desk = Desk(root, folder, store, self._hear)
         self._root, self._folder, self._store = root, folder, store
-        self._seed, self._name, self._options = seed, name, options
-        self._ended = threading.Event()
+        self._seed, self._opened_first, self._options = seed, name, options
+        self._begun, self._ended = threading.Event(), threading.Event()
         self._header, self._finding, self._text = (
             Static(id="where"),
             VerticalScroll(id="finding"),
@@ -104,6 +105,15 @@ class WatchScreen(App[None]):
         self._status = ""
         self._note, self._note_is_new = "", False
         self._is_old = False
+
+    @property
+    def problem(self) -> BaseException | None:
+        """What ended it, if it was not the person who sits before it."""
+        return self._exception.error if isinstance(self._exception, WorkerFailed) else self._exception
+
+    def _fatal_error(self) -> None:
+        """End without the traceback that would be shown otherwise: whoever runs this says what was wrong."""
+        self._close_messages_no_wait()
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -118,6 +128,7 @@ class WatchScreen(App[None]):
 
     def on_unmount(self) -> None:
         self._ended.set()
+        self._begun.set()
 
     def on_resize(self) -> None:
         self._draw()
@@ -127,8 +138,9 @@ class WatchScreen(App[None]):
         """Look at the files until the screen is closed."""
         saves = Saves(self._folder)
         self.desk.start(self._seed)
+        self._begun.set()
         try:
-            self.desk.open_exercise(self._name or self.desk.first_open())
+            self.desk.open_exercise(self._opened_first or self.desk.first_open())
             while not self._ended.wait(LOOK_SECONDS):
                 names = saves.look()
                 if names:
@@ -158,6 +170,7 @@ class WatchScreen(App[None]):
                     self._scene = scene_view(message.event)
             case Failed(message=what):
                 self._verdict = partial(_one_line, what)
+                self._status, self._is_old = "", False
         self._draw()
 
     def action_next(self) -> None:
@@ -253,7 +266,8 @@ class WatchScreen(App[None]):
 
     @work(thread=True)
     def _aside(self, act: Callable[[], None]) -> None:
-        """Do what takes a while beside the screen."""
+        """Do what takes a while beside the screen, once everything has been started."""
+        self._begun.wait()
         act()
 
     def _hear(self, event: Event) -> None:
