@@ -158,6 +158,21 @@ def test_reset_undo_restore(watched: Callable[..., None], two: Path) -> None:
     watched(story)
 
 
+def test_in_another_folder_nothing_is_replaced(watched: Callable[..., None], two: Path) -> None:
+    (two / "mine").mkdir()
+    path = two / "mine" / f"{ID}.py"
+    path.write_text(WRONG)
+
+    async def story(person: Person) -> None:
+        await person.sees("You triple.")
+        for key in "ru":
+            await person.press(key)
+            await person.sees("Only what is in exercises/ has a history.")
+        assert path.read_text() == WRONG
+
+    watched(story, folder="mine")
+
+
 def test_another_seed_and_all(watched: Callable[..., None]) -> None:
     async def story(person: Person) -> None:
         person.save(SOLUTION, ANOTHER)

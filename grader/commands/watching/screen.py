@@ -218,19 +218,23 @@ class WatchScreen(App[None]):
         self.push_screen(Chooser("Exercises", choices, here), self._open)
 
     def action_history(self) -> None:
-        if not self.desk.keeps:
-            self._say(lambda: "Only what is in exercises/ has a history.")
-        elif self.desk.open:
+        if self.desk.open and self._keeps():
             attempts = self._store.attempts(self.desk.open.id)[: history.HISTORY_LINES]
             choices = [Choice(str(each.id), Text(history.history_line(each))) for each in attempts]
             title = "Texts of yours, the newest first; Enter brings one back"
             self.push_screen(Chooser(title, choices), self._restore)
 
     def action_reset(self) -> None:
-        if self.desk.open:
+        if self.desk.open and self._keeps():
             name = self.desk.open.id
             question = f"Put the original of {name} back? Your text is kept, and `u` brings it back."
             self.push_screen(Question(question), partial(self._reset, name))
+
+    def _keeps(self) -> bool:
+        """Is what is replaced kept? If not, it is said, and nothing is replaced."""
+        if not self.desk.keeps:
+            self._say(lambda: "Only what is in exercises/ has a history.")
+        return self.desk.keeps
 
     def _open(self, name: str | None) -> None:
         if name:
