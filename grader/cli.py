@@ -29,6 +29,12 @@ app = typer.Typer(
 )
 
 
+def examples(*commands: str) -> str:
+    """What stands below the help of a command. The character keeps the lines apart."""
+    lines = (f"  {COMMAND} {command}".rstrip() for command in commands)
+    return "\n".join(["\b", "For instance:", *lines])
+
+
 class Format(StrEnum):
     text = "text"
     json = "json"
@@ -86,7 +92,7 @@ def run(arguments: list[str]) -> int:
         return _complain(f"the grader itself failed: {type(error).__name__}: {error}. {note_traceback(STATE)}", 3)
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog=examples("", "watch", "hint", "check ex06 --help"))
 def grade_in_order(
     context: typer.Context,
     on: On = EXERCISES,
@@ -115,7 +121,7 @@ def refuse_misplaced(context: typer.Context) -> None:
             raise UsageError(f"Write --{name} behind the command: `{COMMAND} {command} … --{name} …`.")
 
 
-@app.command()
+@app.command(epilog=examples("check ex06 ex07", "check --all --on solutions", "check 6 --seed 17"))
 def check(
     exercises: Names = None,
     all: Annotated[bool, typer.Option("--all", help="Every exercise.")] = False,
@@ -132,7 +138,7 @@ def check(
     return grade.grade(exercises or [], on, seed, format, require is not None, in_order=False)
 
 
-@app.command("list")
+@app.command("list", epilog=examples("list"))
 def list_exercises() -> int:
     """List the exercises, with the last verdict on each."""
     from grader.commands import hints, opened
@@ -145,7 +151,7 @@ def list_exercises() -> int:
     return 0
 
 
-@app.command()
+@app.command(epilog=examples("hint", "hint ex06", "hint ex06 CausalAttention.forward"))
 def hint(
     exercise: Annotated[str | None, typer.Argument(help="Default: the first that is not done.")] = None,
     function: Annotated[str | None, typer.Argument(help="Default: where you are stuck.")] = None,
@@ -164,7 +170,7 @@ def hint(
     return 0
 
 
-@app.command()
+@app.command(epilog=examples("watch", "watch ex06", "watch --plain"))
 def watch(
     exercise: Annotated[str | None, typer.Argument(help="Default: the first that is not done.")] = None,
     on: On = EXERCISES,
@@ -178,9 +184,9 @@ def watch(
     return 0
 
 
-@app.command()
+@app.command(epilog=examples("diff ex06"))
 def diff(exercise: Annotated[str, typer.Argument(help="For instance ex06, or 6.")]) -> int:
-    """Compare your file with the solution, line by line, once it has passed."""
+    """Compare your file with the solution, once it has passed."""
     from grader.commands import opened
     from grader.commands.diff import diff_lines, has_passed
     from grader.course.catalogue import choose
@@ -195,7 +201,7 @@ def diff(exercise: Annotated[str, typer.Argument(help="For instance ex06, or 6."
     return 0
 
 
-@app.command()
+@app.command(epilog=examples("show ex06", 'show ex03 "A text of your own"', "show ex14 --folder gpt2"))
 def show(
     exercise: Annotated[str, typer.Argument(help="For instance ex06, or 6.")],
     text: Annotated[str, typer.Argument(help="What it is about, for scenes that take a text.")] = "",
@@ -214,7 +220,7 @@ def show(
         return show_scene(ROOT, exercise, text, read, on.resolve(), seed, launcher, pictures, Page())
 
 
-@app.command()
+@app.command(epilog=examples("reset ex06"))
 def reset(exercise: Annotated[str, typer.Argument()]) -> int:
     """Put the original of an exercise back. Your text is kept."""
     from grader.commands import history, opened
@@ -225,9 +231,11 @@ def reset(exercise: Annotated[str, typer.Argument()]) -> int:
     return 0
 
 
-@app.command()
+@app.command(epilog=examples("update", "update ex06"))
 def update(exercises: Names = None) -> int:
-    """After a newer version of the course: add the stubs that your files lack, and show what reads otherwise.
+    """Add the stubs that your files lack after a newer version.
+
+    What reads otherwise than in your file is shown.
 
     Nothing of yours is changed.
     """
@@ -243,9 +251,9 @@ def update(exercises: Names = None) -> int:
     return 0
 
 
-@app.command("history")
+@app.command("history", epilog=examples("history", "history ex06"))
 def list_history(exercise: Annotated[str | None, typer.Argument()] = None) -> int:
-    """List every text of yours that was graded or replaced, the newest first."""
+    """List every text of yours that was kept, the newest first."""
     from grader.commands import history, opened
     from grader.report.console import Page
 
@@ -256,7 +264,7 @@ def list_history(exercise: Annotated[str | None, typer.Argument()] = None) -> in
     return 0
 
 
-@app.command()
+@app.command(epilog=examples("restore 12"))
 def restore(number: Annotated[int, typer.Argument(help="A number from `history`.")]) -> int:
     """Bring a text back from the history. What stands there now is kept."""
     from grader.commands import history, opened
@@ -267,7 +275,7 @@ def restore(number: Annotated[int, typer.Argument(help="A number from `history`.
     return 0
 
 
-@app.command("doctor")
+@app.command("doctor", epilog=examples("doctor"))
 def examine() -> int:
     """Say what is installed and which protections are in force."""
     from grader.commands import doctor, opened
@@ -282,7 +290,7 @@ def examine() -> int:
     return 0
 
 
-@app.command()
+@app.command(epilog=examples("stubs", "stubs --check"))
 def stubs(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where they differ.")] = False,
 ) -> int:
@@ -307,7 +315,7 @@ def stubs(
     return 1 if problems else 0
 
 
-@app.command()
+@app.command(epilog=examples("matrix ex06", "matrix --check --format json"))
 def matrix(
     exercises: Names = None,
     seed: Seed = None,
@@ -316,7 +324,7 @@ def matrix(
         bool, typer.Option("--check", help="Write no index, and fail where one is not current.")
     ] = False,
 ) -> int:
-    """Authors: run every known mistake and every equivalent against every probe, and write what they break.
+    """Authors: run known mistakes and equivalents on all probes.
 
     The index, `tutor/exNN/index.json`, tells the diagnosis what to try first. With --seed, it stays as it is.
     """
@@ -349,9 +357,9 @@ def matrix(
     return 0 if all(result.good for result in results) and not course.problems else 1
 
 
-@app.command()
+@app.command(epilog=examples("selftest"))
 def selftest() -> int:
-    """Maintainers: run tox, that is the tests of this project on every Python that is found."""
+    """Maintainers: run the tests on every Python that is found."""
     import subprocess
 
     return subprocess.run([sys.executable, "-m", "tox", "run"], cwd=ROOT, check=False).returncode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -349,6 +350,17 @@ def test_a_hint_for_a_class_names_its_methods(command: Command) -> None:
     assert done.returncode == 2
     assert "CausalAttention.__init__ or CausalAttention.forward" in done.stderr
     assert "CausalAttention.forward, hint 1 of 3" in command("hint", "ex06", "CausalAttention.forward").stdout
+
+
+def test_every_help_has_examples_and_nothing_in_it_is_cut(command: Command) -> None:
+    listed = command("--help").stdout.partition("Commands:")[2].partition("For instance:")[0]
+    assert "..." not in listed
+    names = re.findall(r"^  (\w+) ", listed, re.MULTILINE)
+    assert len(names) > 10
+    for name in names:
+        text = command(name, "--help").stdout
+        examples = re.findall(r"^    python3 -m grader (\w+)", text.partition("For instance:")[2], re.MULTILINE)
+        assert examples and set(examples) == {name}, text
 
 
 def test_the_list_is_aligned(command: Command) -> None:
