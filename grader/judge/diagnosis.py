@@ -43,7 +43,7 @@ MOST_KEPT = 8
 MOST_BARREN = 30
 MOST_RUNS = 60
 MOST_SECONDS = 0.7
-MOST_TIMES = 2.5
+MOST_TIMES = 1.5
 # What the index says that a mistake does not break is looked at all the same, for so much of the reference's time.
 OTHERS_SECONDS = 0.1
 # So often those of which too little is seen are left out, and the rest is tried again.
