@@ -34,15 +34,17 @@ class Worker:
     def grade(self, exercise: Exercise) -> None:
         """The text of this exercise is new, or asked for."""
         with self._changed:
+            if self._closed:  # there may be a save, or a stale verdict, on the way to the end
+                return
             self._wanted[exercise.id] = exercise
             if self._current == exercise.id:
                 self._cancelled.set()
             self._changed.notify_all()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until everything asked for has been graded; False where that took longer than this."""
+        """Until everything asked for has been graded, or nothing is any more; False where that took longer."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._wanted and self._current is None, seconds)
+            return self._changed.wait_for(self._is_idle, seconds)
 
     def close(self) -> None:
         """Call off what is running, and end."""
@@ -52,6 +54,9 @@ class Worker:
             self._cancelled.set()
             self._changed.notify_all()
         self._thread.join()
+
+    def _is_idle(self) -> bool:
+        return self._closed or (not self._wanted and self._current is None)
 
     def _work(self) -> None:
         while True:

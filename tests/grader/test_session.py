@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from grader.course.catalogue import load
 from grader.course.exercise import Exercise
 from grader.errors import GraderError
 from grader.grading import session as module
+from grader.grading.ahead import Ahead
 from grader.grading.bench import Bench
 from grader.grading.grading import Grading
 from grader.grading.session import Session
@@ -137,6 +140,42 @@ def test_the_next_save_is_graded_after_an_error_of_ours(
     assert worker.wait(60)
     worker.close()
     assert [result.status for result in shown] == [Status.GRADER_ERROR, Status.PASSED]
+
+
+def test_a_worker_that_is_closed_takes_nothing_more_and_keeps_nobody_waiting(
+    session: Session, exercises: tuple[Exercise, ...]
+) -> None:
+    shown: list[ExerciseResult] = []
+    worker = Worker(session, shown.append)
+    worker.close()
+    worker.grade(exercises[1])
+    assert worker.wait(5)
+    assert shown == []
+
+
+def test_what_was_saved_while_it_closes_ends_it_all_the_same(
+    session: Session, exercises: tuple[Exercise, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A verdict that is found to be stale asks for another, and that may be after the end."""
+    graded, closing = threading.Event(), threading.Event()
+    real = Session.grade
+
+    def slow(self: Session, exercise: Exercise) -> ExerciseResult:
+        result = real(self, exercise)
+        graded.set()
+        closing.wait(60)
+        return replace(result, digest="of an older text")
+
+    monkeypatch.setattr(Session, "grade", slow)
+    worker = Worker(session, lambda result: None)
+    ahead = Ahead(worker)
+    worker.grade(exercises[1])
+    assert graded.wait(60)
+    ahead.look_into(session, exercises[1])
+    threading.Timer(0.3, closing.set).start()
+    worker.close()
+    ahead.close()
+    assert worker.wait(5)
 
 
 def test_files_that_are_called_like_modules_change_nothing(
