@@ -5,11 +5,9 @@ Source: https://docs.github.com/en/actions/reference/workflow-commands-for-githu
 
 from __future__ import annotations
 
-from grader.judge.results import ExerciseResult, Report, Status
+from grader.judge.results import NOT_WRONG, ExerciseResult, Report, Status
 from grader.report.console import WORDS, relative, title_of
 from grader.text import printable
-
-NOT_BEGUN = (Status.UNFINISHED, Status.BLOCKED)
 
 
 def render(report: Report) -> str:
@@ -31,7 +29,7 @@ def _annotation(result: ExerciseResult) -> str:
     properties = {"title": title}
     if place:
         properties = {"file": relative(place.file).replace("\\", "/"), "line": str(place.line), "title": title}
-    kind = "notice" if result.status in NOT_BEGUN else "error"
+    kind = "notice" if result.status in NOT_WRONG else "error"
     return (
         f"::{kind} {','.join(f'{key}={_property(value)}' for key, value in properties.items())}::{_data(message)}"
     )
