@@ -20,6 +20,20 @@ from grader.supervisor.launcher import Launcher
 from grader.supervisor.start import start_launcher
 from tests.mini import ROOT, write_exercise
 
+try:
+    import hypothesis
+    from hypothesis.internal.conjecture import providers
+    from hypothesis.internal.constants_ast import Constants
+except ModuleNotFoundError:  # comes with the extra `test`
+    pass
+else:
+    # The same draws everywhere. Hypothesis also draws constants that it finds in the modules that are loaded, and
+    # which these are differs from worker to worker: what one of them drew, nobody could draw again.
+    hypothesis.settings.register_profile("alike", derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("alike")
+    assert callable(providers._get_local_constants)
+    providers._get_local_constants = Constants
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from grader.course.exercise import Exercise
@@ -360,6 +360,8 @@ ITEMS: dict[str, tuple[Callable[[list[Value]], list[Value]], str]] = {
 @few
 @given(items=st.lists(st.text("abcdef", min_size=1, max_size=5), min_size=5, max_size=9, unique=True))
 def test_lists(kind: str, items: list[str]) -> None:
+    # "a", "aa" and "aa", "a" are the same text cut elsewhere as well.
+    assume(kind != "another order" or items[0] + items[1] != items[1] + items[0])
     assert name_of(list(items), ITEMS[kind][0](list(items))) == ITEMS[kind][1]
 
 

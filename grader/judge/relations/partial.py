@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grader.judge.relations.quantities import figures, unit_of
-from grader.judge.relations.relation import ENOUGH, Pair, Relation
+from grader.judge.relations.relation import ENOUGH, ENOUGH_OF_TWO_KINDS, Pair, Relation
 
 # A position counts as wrong throughout if this share of its values is.
 THROUGHOUT = 0.5
@@ -37,7 +37,7 @@ def by_position(pair: Pair) -> Relation | None:
         words = _which(wrong)
         throughout = bool((off[wrong].mean(axis=1) >= THROUGHOUT).all())
         enough = len(off) >= ENOUGH or (len(off) == 2 and off.shape[1] > ENOUGH)
-        if words and throughout and enough and off.size > ENOUGH:
+        if words and throughout and enough and off.size > ENOUGH and _no_accident(pair, ~wrong, axis):
             found.append((float((~wrong).mean()), -axis, words))
     if not found:
         return None
@@ -45,6 +45,12 @@ def by_position(pair: Pair) -> Relation | None:
     unit, along = unit_of(-axis, pair.expected.ndim)
     said = says.format(unit=unit, along=along)
     return Relation(f"{name}{along}", f"{said[0].upper()}{said[1:]}")
+
+
+def _no_accident(pair: Pair, right: npt.NDArray[np.bool_], axis: int) -> bool:
+    """May the values at these positions be said to be right, or can so few of two kinds be so by chance?"""
+    values = np.compress(right, pair.expected, axis)
+    return pair.varies(values) or not pair.is_bool or values.size >= ENOUGH_OF_TWO_KINDS
 
 
 def _which(wrong: npt.NDArray[np.bool_]) -> tuple[str, str] | None:
