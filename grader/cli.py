@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from grader.bootstrap import EXERCISES, ROOT, STATE
+from grader.commands.completion import Shell
 from grader.errors import GraderError, UsageError, note_traceback
 from grader.stopping import answered
 from grader.text import COMMAND, make_output_safe, printable
@@ -209,7 +212,10 @@ def show(
     on: On = EXERCISES,
     seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="The seed of its inputs.")] = 17,
 ) -> int:
-    """Show what your code of an exercise does, here and as a picture."""
+    """Show what your code of an exercise does.
+
+    It is drawn here, and kept as a picture.
+    """
     from grader.commands import opened
     from grader.commands.show import show_scene
     from grader.report.console import Page
@@ -288,6 +294,34 @@ def examine() -> int:
             if more:
                 page.line(more, indent=2)
     return 0
+
+
+@app.command(epilog='\b\nFor instance:\n  eval "$(' + COMMAND + ' completion bash)"')
+def completion(shell: Annotated[Shell, typer.Argument(help="Which shell yours is.")]) -> int:
+    """Print a script that makes your shell complete commands.
+
+    In it `grader` is short for all in front of a command.
+    """
+    from grader.commands.completion import script
+    from grader.course.catalogue import exercise_ids
+
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    names = exercise_ids(ROOT)
+    words = {
+        name: words_after(command, names)
+        for name, command in group.commands.items()
+        if isinstance(command, TyperCommand)
+    }
+    sys.stdout.write(script(shell, words))
+    return 0
+
+
+def words_after(command: TyperCommand, names: Sequence[str]) -> list[str]:
+    """The options of a command, and the names of exercises where it takes any."""
+    options = [word for parameter in command.params for word in parameter.opts if word.startswith("--")]
+    takes_names = any(parameter.name in ("exercise", "exercises") for parameter in command.params)
+    return [*options, *(names if takes_names else ())]
 
 
 @app.command(epilog=examples("stubs", "stubs --check"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, ConsoleDimensions
+from rich.style import Style
 from rich.text import Text
 
 from grader.course.exercise import Exercise
@@ -51,11 +52,16 @@ class Page:
             self.console.size = ConsoleDimensions(*shutil.get_terminal_size())
         self.console.width = max(NARROWEST, self.console.width)
 
-    def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
+    def line(self, text: str = "", style: str | Style = "", indent: int = 0) -> None:
         safe = encodable(printable(text), self.console.encoding)
         for wrapped in Text(safe, style=style).wrap(self.console, self.console.width - indent) or [Text()]:
             wrapped.rstrip()
             self.console.print(Text(" " * indent) + wrapped, soft_wrap=True)
+
+    def place(self, place: Place, function: str = "", indent: int = 0) -> None:
+        """A line of a file, which a terminal that knows links opens at a click."""
+        text = f"{relative(place.file)}:{place.line}  {function}".rstrip()
+        self.line(text, Style(color="cyan", link=link_to(place, os.environ)), indent)
 
     def row(self, cells: Sequence[str], styles: Sequence[str], indent: int = 0) -> None:
         """Cells of one line in colours that set them apart; without colours a line stands between them."""
@@ -144,7 +150,7 @@ def _show_message(page: Page, message: str, place: Place | None) -> None:
     for line in message.splitlines():
         page.line(line, indent=2)
     if place:
-        page.line(f"{relative(place.file)}:{place.line}", "cyan", 2)
+        page.place(place, indent=2)
 
 
 def _show_code(page: Page, code: str) -> None:
@@ -199,9 +205,8 @@ def _show_check(page: Page, check: CheckResult, result: ExerciseResult) -> None:
     if check.details:
         _show_details(page, check.details)
     if check.place:
-        where = f"{relative(check.place.file)}:{check.place.line}"
         page.line()
-        page.line(f"{where}  {check.place.function}".rstrip(), "cyan", 2)
+        page.place(check.place, check.place.function, indent=2)
     others = [c for c in result.checks if c is not check and c.status not in (Status.PASSED, Status.UNFINISHED)]
     waiting = sum(c.status is Status.BLOCKED for c in others)
     same = sum(bool(c.mistakes) and c.mistakes == check.mistakes for c in others)
@@ -283,6 +288,22 @@ def next_steps(result: ExerciseResult, exercise: Exercise, folder: Path, options
             ]
         return [f"Next: write `{first.place.function}`, {file}, line {first.place.line}.", hint]
     return [f"Next: {file}", hint]
+
+
+def link_to(place: Place, environment: Mapping[str, str]) -> str | None:
+    """The address of a line of a file, for a terminal on the machine that has the file; None elsewhere.
+
+    Where it stands in the file is said to those terminals that are known to understand it. Others would look for a
+    file of that name.
+    """
+    if "SSH_CONNECTION" in environment:
+        return None
+    try:
+        address = Path(place.file).absolute().as_uri()
+    except UnicodeEncodeError:  # a name that is no text
+        return None
+    knows_lines = environment.get("TERM_PROGRAM") == "vscode" or environment.get("TERM") == "xterm-kitty"
+    return f"{address}#{place.line}" if knows_lines else address
 
 
 def relative(file: str) -> str:

@@ -26,7 +26,7 @@ from grader.judge.results import CheckResult, Difference, ExerciseResult, Pictur
 from grader.protocol.runs import Place
 from grader.report import json as jsonformat
 from grader.report import junit
-from grader.report.console import NARROWEST, Page, show_progress, show_result, show_summary
+from grader.report.console import NARROWEST, Page, link_to, show_progress, show_result, show_summary
 from grader.text import PLAIN, encodable
 from tests.mini import ROOT, SOLUTION, with_body
 
@@ -62,6 +62,10 @@ def run(place: Path, *arguments: str, **changes: str) -> subprocess.CompletedPro
         timeout=120,
         check=False,
     )
+
+
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
+LINKS = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
 
 
 def controls(text: str) -> set[str]:
@@ -154,7 +158,7 @@ def test_nothing_is_wider_than_the_terminal(
     assert page.console.is_terminal
     show_result(page, anything(str(tmp_path / "ex00_mini.py")), exercise, " --seed 17")
     show_progress(page, 3, 7)
-    lines = re.sub(r"\x1b\[[\d;]*m", "", written.getvalue().decode()).splitlines()
+    lines = COLOURS.sub("", LINKS.sub("", written.getvalue().decode())).splitlines()
     widths = [sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) for line in lines]
     assert columns - 10 <= max(widths) <= columns
 
@@ -278,8 +282,6 @@ def test_a_page_and_a_report_trust_nobody(
 
 # --------------------------------------------------------------------------------------------- a real terminal
 
-COLOURS = re.compile(r"\x1b\[[\d;]*m")
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -347,9 +349,25 @@ def test_colours_are_for_terminals_that_want_them(checkout: Path, changes: dict[
     assert "0 of 1 passed" in COLOURS.sub("", shown.text)
     parameters = {number for code in COLOURS.findall(shown.text) for number in re.findall(r"\d+", code)}
     assert bool(parameters - {"0", "1", "2"}) is coloured  # bold and dim are no colours
-    assert controls(COLOURS.sub("", shown.text).replace("\r\n", "\n")) == set()
+    without_links = LINKS.sub("", shown.text)
+    assert (without_links != shown.text) is (changes["TERM"] != "dumb")
+    assert controls(COLOURS.sub("", without_links).replace("\r\n", "\n")) == set()
     if changes["TERM"] == "dumb":
         assert "\x1b" not in shown.text
+
+
+@pytest.mark.parametrize(
+    ("environment", "link"),
+    [
+        ({}, "file:///a%20b/ex06.py"),
+        ({"TERM_PROGRAM": "vscode"}, "file:///a%20b/ex06.py#42"),
+        ({"TERM": "xterm-kitty"}, "file:///a%20b/ex06.py#42"),
+        ({"TERM_PROGRAM": "vscode", "SSH_CONNECTION": "1 2 3 4"}, None),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="a path begins otherwise there")
+def test_a_place_is_a_link_where_the_file_is(environment: dict[str, str], link: str | None) -> None:
+    assert link_to(Place("/a b/ex06.py", 42), environment) == link
 
 
 @needs_terminal
