@@ -20,7 +20,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.grader_speed import untouched_copy  # noqa: E402
+from benchmarks.commands import untouched_copy  # noqa: E402
 from benchmarks.saving_speed import memory, processes  # noqa: E402
 from grader.course.catalogue import choose  # noqa: E402
 from grader.learner.replace import write_whole  # noqa: E402

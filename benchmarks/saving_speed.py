@@ -14,14 +14,11 @@ Then, of the idle watcher: the memory of all its processes together, and the sha
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -29,82 +26,25 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.grader_speed import PYTHON, median, untouched_copy, whole_run  # noqa: E402
+from benchmarks.commands import (  # noqa: E402
+    PYTHON,
+    WITHOUT_FORK,
+    import_of_torch,
+    machine,
+    median,
+    untouched_copy,
+    whole_run,
+)
+from benchmarks.texts import SEED, texts_for  # noqa: E402
 from grader.course.catalogue import choose, load  # noqa: E402
 from grader.course.exercise import Exercise  # noqa: E402
-from grader.course.variants import variant_sources  # noqa: E402
-from grader.grading.session import Session  # noqa: E402
-from grader.judge.results import ExerciseResult, Status  # noqa: E402
 from grader.learner.replace import write_whole  # noqa: E402
-from grader.supervisor.launcher import Launcher  # noqa: E402
 from grader.supervisor.start import start_launcher  # noqa: E402
 from tests.watching.terminal import Terminal  # noqa: E402
 
-SEED = 17
-MOST_SECONDS = 0.15
+WANTED = "| wanted | 150 ms | 150 ms | 150 ms | | 15 | 400 | 1.0 |"
 IDLE_SECONDS = 10.0
-# Put behind a solution: what one of its functions returns is off, in a way that nobody would think of.
-OFF = """
-
-def _off(value):
-    if isinstance(value, torch.Tensor):
-        return value * 1.37 + 0.11 if value.is_floating_point() else value + 3
-    if isinstance(value, (bool, int, float)):
-        return value + 3
-    if isinstance(value, str):
-        return value + " and so on"
-    if isinstance(value, (list, tuple)) and value:
-        return type(value)([*value[:-1], _off(value[-1])])
-    return value
-
-
-def _with_off(function):
-    return lambda *arguments, **named: _off(function(*arguments, **named))
-
-
-{name} = _with_off({name})
-"""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """What is saved, and words that are shown for a known mistake and for no other."""
-
-    right: str
-    named: str
-    unnamed: str
-    words: str
-
-
-def texts_for(exercise: Exercise, launcher: Launcher, folder: Path) -> Texts:
-    """The texts of an exercise. `folder` is for trying them, and holds the other exercises."""
-    session = Session((exercise,), folder, SEED, launcher, None)
-
-    def graded(text: str) -> ExerciseResult:
-        (folder / exercise.file_name).write_text(text, encoding="utf-8")
-        return session.grade(exercise)
-
-    right = exercise.solution.text
-    for mistake in exercise.mistakes:
-        if mistake.base or mistake.hangs:
-            continue
-        named = variant_sources(exercise, mistake)[exercise.id].text
-        first = graded(named).first_open
-        if first and first.mistakes == (mistake.name,):
-            break
-    else:
-        raise AssertionError(exercise.id)
-    for name in exercise.solution_outline.functions:
-        unnamed = f"import torch\n{right}{OFF.replace('{name}', name)}"
-        result = graded(unnamed)
-        first = result.first_open
-        if result.status is Status.WRONG and first and not any(check.mistakes for check in result.checks):
-            return Texts(right, named, unnamed, " ".join(first_words(mistake.says)))
-    raise AssertionError(exercise.id)
-
-
-def first_words(says: str) -> Sequence[str]:
-    return says.split()[:5]
+PYTESTS = 3
 
 
 def saved(terminal: Terminal, path: Path, text: str, words: Sequence[str], without: Sequence[str]) -> float:
@@ -140,6 +80,19 @@ def memory(terminal: Terminal) -> float:
     return sum(process.memory_full_info().pss for process in processes(terminal)) / 2**20
 
 
+def print_saves(folder: Path, exercises: Sequence[Exercise], repeat: int, environment: dict[str, str]) -> None:
+    """`folder` is an untouched copy, in which every exercise is solved then."""
+    for exercise in load(folder):
+        (folder / "exercises" / exercise.file_name).write_text(exercise.solution.text, encoding="utf-8")
+    way = "without fork" if environment else "with fork"
+    torch = import_of_torch(folder, 5)
+    print(f"\nFrom a save to the verdict on the screen, {way}. `import torch` takes {torch:.2f} s.\n")
+    print("| exercise | right | named | unnamed | pytest, cold | × | MB | % of a core |")
+    print(f"|---|---|---|---|---|---|---|---|\n{WANTED}", flush=True)
+    for exercise in exercises:
+        print(row(exercise, folder, repeat, environment), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("exercises", nargs="*", help="for instance ex06; all by default")
@@ -147,20 +100,10 @@ def main() -> None:
     parser.add_argument("--without-fork", action="store_true")
     arguments = parser.parse_args()
     exercises = choose(ROOT, arguments.exercises) if arguments.exercises else load(ROOT)
-    environment = {"GPT_KATA_WORKERS": "spawn"} if arguments.without_fork else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = untouched_copy(Path(temporary))
-        for exercise in load(folder):
-            (folder / "exercises" / exercise.file_name).write_text(exercise.solution.text, encoding="utf-8")
-        torch = median(whole_run, [PYTHON, "-c", "import torch"], folder, 5)
-        print(
-            f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        )
-        print(f"import torch: {torch:.2f} s\n")
-        print("| exercise | right | named | unnamed | pytest, cold | × | MB | % of a core |")
-        print("|---|---|---|---|---|---|---|---|")
-        for exercise in exercises:
-            print(row(exercise, folder, arguments.repeat, environment), flush=True)
+        print(machine())
+        print_saves(folder, exercises, arguments.repeat, WITHOUT_FORK if arguments.without_fork else {})
 
 
 def row(exercise: Exercise, folder: Path, repeat: int, environment: dict[str, str]) -> str:
@@ -191,8 +134,8 @@ def row(exercise: Exercise, folder: Path, repeat: int, environment: dict[str, st
             terminal.read(0.5)
         idle = (all_seconds(terminal) - before) / IDLE_SECONDS
     probes = f"tests/test_{exercise.id}.py"
-    pytest = statistics.median(
-        whole_run([PYTHON, "-m", "pytest", "-q", probes, "--subject", "exercises"], folder) for _ in range(3)
+    pytest = median(
+        lambda: whole_run([PYTHON, "-m", "pytest", "-q", probes, "--subject", "exercises"], folder), PYTESTS
     )
     medians = [statistics.median(found) for found in seconds.values()]
     cells = [f"{found * 1000:.0f} ms" for found in medians]

@@ -10,7 +10,6 @@ and of the other alternate, and the median of the rounds counts. Nothing here ca
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import sys
 import time
@@ -83,10 +82,7 @@ def seconds_per_step(step: Step, steps: int) -> float:
     return (time.perf_counter() - start) / steps
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure a training step.")
-    parser.add_argument("--steps", type=int, default=40, help="steps in a round (40)")
-    steps = parser.parse_args().steps
+def print_steps(steps: int) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(123)
     contenders = {"reference": our_step(load_parts("solutions", "")), "transformers and torch": their_step()}
@@ -98,11 +94,17 @@ def main() -> None:
             measured[name].append(seconds_per_step(step, steps))
     peer = statistics.median(measured["transformers and torch"])
     tokens = DEFAULTS["batch_size"] * DEFAULTS["context_length"]
-    print(f"{platform.system()} {platform.machine()}, one thread, Python {platform.python_version()}, seed 123\n")
+    print("\nA training step, on one thread, seed 123.\n")
     print("| what | ms a step | tokens a second | × peer |\n|---|---|---|---|")
     for name, times in measured.items():
         median = statistics.median(times)
         print(f"| {name} | {median * 1000:.1f} | {tokens / median:,.0f} | {median / peer:.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=40, help="steps in a round (40)")
+    print_steps(parser.parse_args().steps)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from textual.pilot import Pilot
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from benchmarks.grader_speed import ENVIRONMENT, PYTHON, untouched_copy  # noqa: E402
+from benchmarks.commands import ENVIRONMENT, PYTHON, untouched_copy  # noqa: E402
 from grader.commands.watching.screen import WatchScreen  # noqa: E402
 from grader.course.catalogue import load  # noqa: E402
 from grader.learner.history import Store  # noqa: E402
