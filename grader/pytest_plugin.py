@@ -38,6 +38,7 @@ from grader.sandbox.forbid import ForbiddenCall, forbidding, packages_refused
 from grader.sandbox.loading import importable
 from grader.sandbox.observe import Observe
 from grader.sandbox.runner import all_observations, describe, fixtures_for, run_job
+from grader.supervisor.jobs import Held
 
 DEFAULT_SEED = 17
 PACKAGE = "exercise_under_test"
@@ -70,14 +71,17 @@ def pytest_report_header(config: pytest.Config) -> str:
 class InThisProcess:
     """Runs jobs here: whatever their code does, it does to pytest."""
 
-    def one(self, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
+    def one(self, job: Job, cancelled: threading.Event | None, held: Held, is_again: bool) -> SubjectRun:
+        return self._run(job)
+
+    def many(self, jobs: Sequence[Job]) -> list[SubjectRun]:
+        return [self._run(job) for job in jobs]
+
+    def _run(self, job: Job) -> SubjectRun:
         runs: list[CheckRun] = []
         with tempfile.TemporaryDirectory() as scratch:
             run_job(replace(job, limits=NO_LIMIT), runs.append, Path(scratch))
         return SubjectRun(tuple(runs))
-
-    def many(self, jobs: Sequence[Job]) -> list[SubjectRun]:
-        return [self.one(job) for job in jobs]
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Learner:
     @cached_property
     def explained(self) -> Explained:
         """Which mistakes explain which check. One check alone would leave it open more often than all together."""
-        return Grading(self.bench, self.submitted, self.bench.run(self.submission.sources)).explain()
+        return Grading(self.bench, self.submitted, self.bench.run(self.submission.sources, Held())).explain()
 
     def judge(self, run: CheckRun) -> CheckResult:
         """The verdict on one check, in the words that the grader would use."""

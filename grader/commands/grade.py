@@ -52,7 +52,7 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
     try:
         with (
             answered(),
-            opened_launcher(chosen_seed) as launcher,
+            opened_launcher(chosen_seed, len(wanted) + 2) as launcher,  # for the reference, and for the trial
             opened_store() as store,
             tried_protections(launcher) as trial,
         ):

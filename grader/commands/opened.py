@@ -35,8 +35,9 @@ def opened_history(page: Page) -> Iterator[Store]:
 
 
 @contextmanager
-def opened_launcher(seed: int) -> Iterator[Launcher]:
-    started = start_launcher(seed)
+def opened_launcher(seed: int, expected: int | None = None) -> Iterator[Launcher]:
+    """As `start_launcher`."""
+    started = start_launcher(seed, expected)
     try:
         yield started
     finally:

@@ -42,6 +42,21 @@ def parse(text: str) -> ast.Module:
             raise SyntaxError(str(error)) from error
 
 
+@lru_cache(maxsize=8)
+def _tree(text: str) -> ast.Module:
+    """As `parse`, of what was parsed just now the same again: to be read, never to be changed."""
+    return parse(text)
+
+
+def is_python(text: str) -> bool:
+    """Can Python read this text?"""
+    try:
+        _tree(text)
+    except SyntaxError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Function:
     """A function or method, and whether its body is still to be written. `name` is qualified:
@@ -105,7 +120,7 @@ def outline(text: str) -> Outline:
     """Raises SyntaxError."""
     functions: dict[str, Function] = {}
     classes: dict[str, int] = {}
-    tree = parse(text)
+    tree = _tree(text)
     for node in tree.body:
         if isinstance(node, AnyFunction):
             functions[node.name] = _function(node.name, node)
@@ -201,7 +216,7 @@ def without_docstrings(text: str) -> str:
     starts = [0]
     for line in text.split("\n"):
         starts.append(starts[-1] + len(line) + 1)
-    for node in ast.walk(parse(text)):
+    for node in ast.walk(_tree(text)):
         if isinstance(node, ast.Module | ast.ClassDef | AnyFunction) and ast.get_docstring(node, clean=False):
             quoted = node.body[0]
             # Columns count bytes, but before the quotes there is only white space, and after them nothing.
@@ -256,22 +271,23 @@ def _mentioned(text: str) -> dict[str, frozenset[str]]:
     """For each top-level function and class, the names in it."""
     return {
         node.name: frozenset(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
-        for node in parse(text).body
+        for node in _tree(text).body
         if isinstance(node, AnyFunction | ast.ClassDef)
     }
 
 
-def imported_names(text: str) -> list[str]:
+@lru_cache(maxsize=128)
+def imported_names(text: str) -> tuple[str, ...]:
     """Modules of the same folder that a text imports: `from .name import x`, `from . import name`."""
     try:
-        tree = parse(text)
+        tree = _tree(text)
     except SyntaxError:
-        return []
-    names = []
+        return ()
+    names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             names += [node.module.partition(".")[0]] if node.module else [alias.name for alias in node.names]
-    return names
+    return tuple(names)
 
 
 def follow_imports(name: str, read: Callable[[str], Source | None]) -> dict[str, Source]:

@@ -17,7 +17,7 @@ from grader.judge.diagnosis import Candidate
 from grader.judge.recording import Recorded, read_recorded
 from grader.protocol.job import Job, Limits, Source
 from grader.protocol.runs import IMPORT_CHECK, CheckRun, Ending, SubjectRun
-from grader.supervisor.jobs import TrustedProcess, run
+from grader.supervisor.jobs import Held, TrustedProcess
 from grader.supervisor.launcher import Launcher
 
 # The reference is ours: this only keeps a broken probe from hanging the grader.
@@ -25,8 +25,6 @@ REFERENCE_SECONDS = 60.0
 # A check that takes longer than this on the solution is not run once more to learn what it draws.
 RECORDING_SECONDS = 0.1
 WORKERS = min(4, os.cpu_count() or 1)
-# With fewer jobs to a process, starting it takes longer than they do.
-FEWEST_JOBS = 8
 
 
 class ReferenceFails(GraderError):
@@ -34,10 +32,11 @@ class ReferenceFails(GraderError):
 
 
 class Executor(Protocol):
-    """Runs jobs. `one` is for code that is not trusted, and raises `Cancelled` soon after its event is set;
-    `many` is for variants of the reference, which may share a process."""
+    """Runs jobs. `one` is for code that is not trusted, in a process that is `held`, which does what `is_again` is
+    done; it raises `Cancelled` soon after its event is set. `many` is for variants of the reference, which may
+    share a process."""
 
-    def one(self, job: Job, cancelled: threading.Event | None = None) -> SubjectRun: ...
+    def one(self, job: Job, cancelled: threading.Event | None, held: Held, is_again: bool) -> SubjectRun: ...
 
     def many(self, jobs: Sequence[Job]) -> list[SubjectRun]: ...
 
@@ -48,12 +47,12 @@ class Processes:
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
 
-    def one(self, job: Job, cancelled: threading.Event | None = None) -> SubjectRun:
-        return run(self._launcher, job, cancelled)
+    def one(self, job: Job, cancelled: threading.Event | None, held: Held, is_again: bool) -> SubjectRun:
+        return held.run(self._launcher, job, cancelled, is_again)
 
     def many(self, jobs: Sequence[Job]) -> list[SubjectRun]:
-        """Many to a process, which then waits for more: a variant takes milliseconds, a process thirty or so."""
-        count = min(WORKERS, -(-len(jobs) // FEWEST_JOBS))
+        """Many to a process, which then waits for more: a variant takes milliseconds, a process many of these."""
+        count = min(WORKERS, -(-len(jobs) // self._launcher.worth_a_process))
         batches = [jobs[start::count] for start in range(count)]
         with ThreadPoolExecutor(WORKERS) as pool:
             done = list(pool.map(self._run_trusted, batches))
@@ -105,34 +104,50 @@ class Bench:
         with self._lock:
             if self._reference is None:
                 sources = variant_sources(self.exercise)
-                found = self._executor.one(self._job(sources, Limits(REFERENCE_SECONDS), forbids=False))
+                (found,) = self._executor.many([self._job(sources, Limits(REFERENCE_SECONDS), forbids=False)])
                 self._check_complete(found)
                 self._reference = found
             return self._reference
 
-    def run(
+    def run(self, sources: dict[str, Source], held: Held, cancelled: threading.Event | None = None) -> SubjectRun:
+        """All checks on a learner's files. Those for which there was no time left are missing in the result.
+
+        The process is `held`, where it has not ended, and has what was printed. Raises `Cancelled`.
+        """
+        return self._run(sources, self.exercise.checks, self.allowance(), True, held, cancelled)
+
+    def run_again(
         self,
         sources: dict[str, Source],
-        checks: Sequence[str] | None = None,
+        checks: Sequence[str],
+        held: Held,
         cancelled: threading.Event | None = None,
         allowance: Allowance | None = None,
-        forbids: bool = True,
     ) -> SubjectRun:
-        """All checks, or these, on a learner's files. Raises `Cancelled`.
+        """These checks once more on a learner's files, or on some of them beside the reference's.
 
-        Those for which there was no time left are missing in the result. Several runs may share an `allowance`.
-        Without `forbids`, nobody looks which operations are called: for what is run once more.
+        Nobody looks which operations are called. Several runs may share an `allowance`. Raises `Cancelled`.
         """
+        wanted = [check for check in self.exercise.checks if check.name in checks]
+        return self._run(sources, wanted, allowance or self.allowance(), False, held, cancelled)
+
+    def _run(
+        self,
+        sources: dict[str, Source],
+        checks: Sequence[Check],
+        allowance: Allowance,
+        forbids: bool,
+        held: Held,
+        cancelled: threading.Event | None,
+    ) -> SubjectRun:
         limits = self._limits()
 
         def run_some(sources: dict[str, Source], some: Sequence[Check], seconds: float) -> SubjectRun:
             names = [check.name for check in some]
             job = self._job(sources, replace(limits, seconds=seconds), names, forbids)
-            return self._executor.one(job, cancelled)
+            return self._executor.one(job, cancelled, held, is_again=not forbids)
 
-        wanted = [check for check in self.exercise.checks if checks is None or check.name in checks]
-        allowance = allowance or self.allowance()
-        return joined(run_every_check(run_some, sources, wanted, limits.seconds, allowance), self.exercise)
+        return joined(run_every_check(run_some, sources, checks, limits.seconds, allowance), self.exercise)
 
     def allowance(self) -> Allowance:
         """The time for several runs of a learner's files that belong together."""
@@ -247,12 +262,8 @@ def job_for(exercise: Exercise, sources: dict[str, Source], seed: int, limits: L
 
 
 def limits_after(reference: SubjectRun) -> Limits:
-    """What a subject may use, from what the reference took: generous, so that slow right code passes."""
-    return Limits(
-        seconds=5.0 + 20 * seconds_of(reference),
-        memory=2**30 + 4 * reference.peak,
-        output=Limits.output + 4 * len(reference.output),
-    )
+    """What a subject may use, where the reference took so long: generous, so that slow right code passes."""
+    return Limits(seconds=5.0 + 20 * seconds_of(reference))
 
 
 def limits_of_hanging(reference: SubjectRun) -> Limits:
@@ -264,9 +275,7 @@ def joined(runs: Sequence[SubjectRun], exercise: Exercise) -> SubjectRun:
     """What several processes showed of one subject, as one: the checks in the exercise's order."""
     found = {check.check: check for run in runs for check in run.checks}
     names = (IMPORT_CHECK, *(check.name for check in exercise.checks))
-    output = "".join(run.output for run in runs)
-    peak = max((run.peak for run in runs), default=0)
-    return SubjectRun(tuple(found[name] for name in names if name in found), output, peak)
+    return SubjectRun(tuple(found[name] for name in names if name in found))
 
 
 def sharing(run: SubjectRun, reference: SubjectRun) -> SubjectRun:

@@ -23,6 +23,7 @@ from grader.judge.results import Status
 from grader.learner.submission import Submission
 from grader.protocol.job import Source
 from grader.protocol.runs import IMPORT_CHECK, Ending, SubjectRun
+from grader.supervisor.jobs import Held
 
 REFERENCE = "reference_of_"
 # Whatever else ended a check, what it builds on may have done it.
@@ -41,8 +42,9 @@ def find_causes(
     """
     is_importable = grading.actual.by_name()[IMPORT_CHECK].ending is Ending.RETURNED
     allowance = grading.bench.allowance()
-    search = _Search(grading.bench, submission, tuple(doubtful), is_importable, cancelled, allowance)
-    return search.look_at_functions(search.look_at_imports(grading))
+    with Held() as held:  # one of its own: the reference is in it, and what this prints is shown to nobody
+        search = _Search(grading.bench, submission, tuple(doubtful), is_importable, held, cancelled, allowance)
+        return search.look_at_functions(search.look_at_imports(grading))
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class _Search:
     submission: Submission
     doubtful: tuple[str, ...]
     is_importable: bool
+    held: Held
     cancelled: threading.Event
     allowance: Allowance
 
@@ -112,7 +115,7 @@ class _Search:
         return groups
 
     def _run(self, sources: Sources, checks: Sequence[str]) -> SubjectRun:
-        return self.bench.run(sources, checks, self.cancelled, self.allowance, forbids=False)
+        return self.bench.run_again(sources, checks, self.held, self.cancelled, self.allowance)
 
     def _passing(self, run: SubjectRun, checks: Sequence[str]) -> list[str]:
         there = run.by_name()

@@ -23,6 +23,7 @@ from grader.learner.contract import check_contract
 from grader.learner.history import Store
 from grader.learner.submission import Submission, Unreadable, read_submission
 from grader.protocol.runs import Place
+from grader.supervisor.jobs import Held
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import Cancelled
 from grader.text import shorten
@@ -132,28 +133,34 @@ class Session:
     def _grade(self, exercise: Exercise, submission: Submission, outline: Outline) -> ExerciseResult:
         bench = self._bench(exercise)
         bench.reference()
-        actual = bench.run(submission.sources, cancelled=self.cancelled)
-        grading = Grading(bench, Submitted(submission.source.path, outline, submission.source.text), actual)
-        circular = circular_import(actual, submission)
-        status, checks = (circular.status, (circular,)) if circular else self._explained(grading, submission)
+        with Held() as held:
+            actual = bench.run(submission.sources, held, self.cancelled)
+            grading = Grading(bench, Submitted(submission.source.path, outline, submission.source.text), actual)
+            circular = circular_import(actual, submission)
+            status, checks = (
+                (circular.status, (circular,)) if circular else self._explained(grading, submission, held)
+            )
         return ExerciseResult(
             id=exercise.id,
             status=status,
             seconds=0.0,
             checks=checks,
-            output=actual.output,
+            output=held.output,
             refused=tuple(dict.fromkeys(act for check in actual.checks for act in check.refused)),
         )
 
-    def _explained(self, grading: Grading, submission: Submission) -> tuple[Status, tuple[CheckResult, ...]]:
+    def _explained(
+        self, grading: Grading, submission: Submission, held: Held
+    ) -> tuple[Status, tuple[CheckResult, ...]]:
         """The verdict and its words: what is behind it, or what is already known where that cannot be found out."""
         if grading.status in (Status.PASSED, Status.UNFINISHED, Status.BLOCKED):
             return grading.status, grading.results({})
         exercise = grading.bench.exercise
         try:
-            found = find_causes(grading, submission, self._doubtful(exercise, submission), self.cancelled)
+            doubtful = self._doubtful(exercise, submission)
+            found = find_causes(grading, submission, doubtful, self.cancelled)
             explained = found.explain(self.cancelled)
-            checks = found.results(explained, self._unstable(found, explained, submission))
+            checks = found.results(explained, self._unstable(found, explained, submission, held))
             first = most_telling(checks)
             return first.status if first else found.status, found.with_code(checks, self.folder.name)
         except Exception:
@@ -185,7 +192,9 @@ class Session:
                 bench = self._benches[exercise.id] = Bench(exercise, self.seed, Processes(self.launcher))
             return bench
 
-    def _unstable(self, grading: Grading, explained: Explained, submission: Submission) -> tuple[str, ...]:
+    def _unstable(
+        self, grading: Grading, explained: Explained, submission: Submission, held: Held
+    ) -> tuple[str, ...]:
         """Of the wrong, unexplained checks, those that another run of the same code answers differently.
 
         The first is always run again, of the others as many as take little time.
@@ -200,6 +209,6 @@ class Session:
                 names.append(finding.check.name)
         if not names:
             return ()
-        again = grading.bench.run(submission.sources, names, self.cancelled, forbids=False)
+        again = grading.bench.run_again(submission.sources, names, held, self.cancelled)
         there = [name for name in names if name in again.by_name()]
         return departures(grading.actual, again, there)

@@ -46,7 +46,7 @@ class Difference:
     """Where an observation departs from the reference's, in words ready to be shown.
 
     `picture` shows both, if they are matrices. `relation` is how the one comes out of the other, if arithmetic can
-    tell: a short name for tools; `relation_in_words` for the learner.
+    tell and no known mistake explains it: a short name for tools; `relation_in_words` for the learner.
     """
 
     observation: str
@@ -100,7 +100,7 @@ class CheckResult:
     @property
     def told(self) -> str:
         """The message, and the relation where no known mistake says more than that."""
-        relation = self.difference.relation_in_words if self.difference and not self.mistakes else ""
+        relation = self.difference.relation_in_words if self.difference else ""
         return f"{self.message}\n{relation}" if relation else self.message
 
 

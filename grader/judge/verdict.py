@@ -217,17 +217,18 @@ def result(
             words.append(f"({message})")
         message = "\n".join(words)
     names = tuple(mistake.name for mistake in mistakes)
-    return replace(plain, message=message, place=place, mistakes=names, difference=_difference(finding))
+    difference = _difference(finding, is_explained=bool(mistakes))
+    return replace(plain, message=message, place=place, mistakes=names, difference=difference)
 
 
-def _difference(finding: Finding) -> Difference | None:
-    """With how the one comes out of the other, and two matrices as a picture."""
+def _difference(finding: Finding, is_explained: bool) -> Difference | None:
+    """With two matrices as a picture, and, unless something better is known, how the one comes out of the other."""
     departure = finding.departure
     if departure is None or departure.expected is None or departure.actual is None or finding.run is None:
         return departure.difference if departure else None
     wanted, got, difference = departure.expected, departure.actual.value, departure.difference
     before = takewhile(lambda observation: observation is not departure.actual, finding.run.observations)
-    relation = find_relation(wanted, got, tuple(before))
+    relation = None if is_explained else find_relation(wanted, got, tuple(before))
     if relation:
         difference = replace(difference, relation=relation.name, relation_in_words=relation.says)
     if isinstance(wanted.value, Array) and isinstance(got, Array):

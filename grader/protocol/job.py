@@ -12,6 +12,8 @@ READY = b"\n"
 START = b"+"
 # What these make runs out of sight of the watch on forbidden operations: where there is one, they are refused.
 COMPILES = ("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module", "torch.jit.load")
+# So many times its limit on time a process may run a learner's code in all: once, and to find out more about it.
+MOST_RUNS = 4
 # How the names begin of all that is refused because what it does could not be seen, and because it is not known.
 OUT_OF_SIGHT = (*COMPILES, "torch._C.", "ctypes.")
 UNKNOWN = "torch.ops."
@@ -29,7 +31,8 @@ class Source:
 class Limits:
     """What a subject may use for all checks together.
 
-    `seconds` of wall clock; `memory` in bytes above what a fresh process uses; `output` in bytes printed; `results`
+    `seconds` of wall clock; `memory` in bytes above what a fresh process uses, of which no reference needs a
+    twentieth; `output` in bytes printed; `results`
     in bytes sent as observations; `file_bytes` and `files` in its scratch folder; `open_files` at one time;
     `processes` beside its own, where the system lets it start any.
     """
@@ -73,13 +76,13 @@ class Job:
 class Work:
     """Jobs for one process, done one after the other in the folder `scratch`.
 
-    A learner's code gets a process of its own; only variants of the reference share one, and more work may follow
-    there. Travels as one line.
+    A learner's code gets a process of its own; only variants of the reference, which `is_trusted` says, share one.
+    More work may follow. Travels as one line.
     """
 
     jobs: tuple[Job, ...]
     scratch: str
-    is_last: bool = True
+    is_trusted: bool = False
 
     def to_json(self) -> str:
         """Each text once: variants of one exercise share nearly all of theirs."""
@@ -95,14 +98,14 @@ class Work:
             for job in self.jobs
         ]
         texts = [[source.path, source.text] for source in numbers]
-        parts = {"texts": texts, "jobs": jobs, "scratch": self.scratch, "is_last": self.is_last}
+        parts = {"texts": texts, "jobs": jobs, "scratch": self.scratch, "is_trusted": self.is_trusted}
         return json.dumps(parts) + "\n"
 
     @staticmethod
     def from_json(text: str) -> Work:
         parts = json.loads(text)
         sources = [Source(*source) for source in parts["texts"]]
-        return Work(tuple(_job(job, sources) for job in parts["jobs"]), parts["scratch"], parts["is_last"])
+        return Work(tuple(_job(job, sources) for job in parts["jobs"]), parts["scratch"], parts["is_trusted"])
 
 
 def _job(parts: dict[str, Any], sources: list[Source]) -> Job:

@@ -79,13 +79,11 @@ class CheckRun:
 class SubjectRun:
     """All probes of one exercise on one subject. Checks after one that ended the process are missing.
 
-    `peak` is the most memory in bytes that the process had above what it had at first; 0 where the system does not
-    tell. `seconds` is how much of its own time it took, without what a busy machine kept it waiting.
+    `seconds` is how much of its own time it took, without what a busy machine kept it waiting.
     """
 
     checks: tuple[CheckRun, ...]
     output: str = ""
-    peak: int = 0
     seconds: float = 0.0
 
     def by_name(self) -> dict[str, CheckRun]:

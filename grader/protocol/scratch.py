@@ -86,12 +86,15 @@ def remove_remembered(parent: str | Path) -> bool:
     return not os.path.lexists(path)
 
 
-def remove_subfolders(folder: str | Path) -> None:
-    """Remove the folders in `folder`; its files stay."""
+def clear(folder: str | Path) -> None:
+    """Remove what the last job has left in the folder of a process; the trace stays."""
     with os.scandir(folder) as entries:
         for entry in list(entries):
             if entry.is_dir(follow_symlinks=False):
                 remove_tree(entry.path)
+            elif entry.name != TRACE_FILE:
+                with suppress(OSError):
+                    os.unlink(entry.path)
 
 
 @contextmanager

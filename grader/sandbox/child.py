@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from grader.protocol import frames
-from grader.protocol.job import Work
+from grader.protocol.job import MOST_RUNS, Work
 from grader.protocol.layers import Layer, is_wanted
 from grader.protocol.runs import CheckRun
-from grader.protocol.scratch import NO_LINK, TRACE_FILE, remove_subfolders
+from grader.protocol.scratch import NO_LINK, TRACE_FILE, clear
 from grader.sandbox.confine import ROOT, confine
 from grader.sandbox.guard import Guard
 from grader.sandbox.runner import run_job
@@ -38,8 +38,8 @@ FOLDERS = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCH
 def serve(work: Work, stream: BinaryIO, channel: int, once_confined: Callable[[], None] = lambda: None) -> None:
     """Do the jobs, write a frame for each check to the channel, and end the process. Does not return.
 
-    Where more work follows, it is read from `stream`, until that ends. `once_confined` is called when nothing of
-    the code under test has run, and all that starts now is confined.
+    More work is read from `stream`, until that ends. `once_confined` is called when nothing of the code under test
+    has run, and all that starts now is confined.
     """
     status = 1
     try:
@@ -51,22 +51,24 @@ def serve(work: Work, stream: BinaryIO, channel: int, once_confined: Callable[[]
         trace_descriptor = os.open(TRACE_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK)
         trace = os.fdopen(trace_descriptor, "w", encoding="utf-8")
         faulthandler.enable(trace)
+        null = os.open(os.devnull, os.O_WRONLY)
         guard = Guard(ROOT, scratch)
         if is_wanted(Layer.GUARD):
             guard.install()
         readable = [Path(job.folder) for job in work.jobs if job.folder is not None]
         limits, seconds = work.jobs[0].limits, sum(job.limits.seconds for job in work.jobs)
-        if work.is_last:
-            stream.close()  # nothing is left of it to be found
-        else:
+        if work.is_trusted:
             limits, seconds = replace(limits, memory=LASTING_MEMORY), LASTING_SECONDS
+        else:
+            seconds *= MOST_RUNS
         guard.expect_only(confine(scratch, limits, seconds, readable))
         once_confined()
         _do(work, channel, guard, trace)
-        while not work.is_last and (text := stream.readline()):
-            remove_subfolders(scratch)
-            work = Work.from_json(text.decode())
-            _do(work, channel, guard, trace)
+        while text := _next_of(stream):
+            if not work.is_trusted:
+                _print_to(null)  # a second time would not be shown
+            clear(scratch)
+            _do(Work.from_json(text), channel, guard, trace)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -74,6 +76,19 @@ def serve(work: Work, stream: BinaryIO, channel: int, once_confined: Callable[[]
         # Not sys.exit: neither handlers nor threads that the learner's code left behind may hold the process.
         _flush()
         os._exit(status)
+
+
+def _next_of(stream: BinaryIO) -> str:
+    """The next work, or nothing; there is none where code under test has closed or read what it could."""
+    with contextlib.suppress(OSError, ValueError):
+        return stream.readline().decode()
+    return ""
+
+
+def _print_to(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # code under test may have closed it
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
 
 
 def _do(work: Work, channel: int, guard: Guard, trace: TextIO) -> None:
@@ -85,7 +100,7 @@ def _do(work: Work, channel: int, guard: Guard, trace: TextIO) -> None:
     scratch = Path(work.scratch)
     for number, job in enumerate(work.jobs):
         if number > 0:
-            remove_subfolders(scratch)  # the next job has the limit on files for itself
+            clear(scratch)  # the next job has the limit on files for itself
         with telling_where(trace, job.limits.seconds):
             run_job(job, lambda run: _send(channel, run, guard), scratch)
 

@@ -10,8 +10,14 @@ import contextlib
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 from grader.protocol.job import Limits
 from grader.protocol.layers import Layer, is_wanted
@@ -21,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What Python and torch look at while they work. Without /proc/cpuinfo torch would choose other kernels, and bits
 # would change.
 SYSTEM_READABLE = (
-    "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/self", "/sys/devices/system", "/lib", "/lib64",
+    "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system", "/lib", "/lib64",
     "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime",
     "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
 )  # fmt: skip
@@ -41,7 +47,8 @@ def confine(scratch: Path, limits: Limits, seconds: float, readable: Sequence[Pa
     if sys.platform != "linux":
         return ()
     linux.gain_no_privileges()
-    by_path, allowed = True, (*readable_folders(), *readable, scratch)
+    of_this_process = Path("/proc", str(os.getpid()))
+    by_path, allowed = True, (*readable_folders(), of_this_process, *readable, scratch)
     confined: tuple[Path, ...] = ()
     if is_wanted(Layer.LANDLOCK):
         with contextlib.suppress(OSError):
@@ -54,22 +61,20 @@ def confine(scratch: Path, limits: Limits, seconds: float, readable: Sequence[Pa
     return confined
 
 
-def readable_folders() -> Iterator[Path]:
+@cache
+def readable_folders() -> tuple[Path, ...]:
     """Where modules are imported from, and what the system shows; never a folder in which this repository lies.
 
     One inside the repository, `.venv`, is as good as one elsewhere.
     """
     installed = [path for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))]
-    for path in {Path(path).resolve() for path in (*installed, *sys.path, *SYSTEM_READABLE)}:
-        if not ROOT.is_relative_to(path):
-            yield path
+    paths = {Path(path).resolve() for path in (*installed, *sys.path, *SYSTEM_READABLE)}
+    return tuple(path for path in paths if not ROOT.is_relative_to(path))
 
 
 def set_limits(limits: Limits, seconds: float) -> None:
     """Set what the operating system itself enforces. Where it cannot, the supervisor's polling remains."""
-    try:
-        import resource
-    except ImportError:
+    if resource is None:
         return
     ceilings = {
         resource.RLIMIT_CORE: 0,
@@ -85,3 +90,6 @@ def set_limits(limits: Limits, seconds: float) -> None:
             # The signal for too much time on the processor comes first: it lets the process write down where it is.
             last = ceiling + LAST_SECONDS if what == resource.RLIMIT_CPU else ceiling
             resource.setrlimit(what, (ceiling, last))
+
+
+readable_folders()  # before the process is forked, so that no child has to look for them

@@ -1,11 +1,14 @@
 """The zygote: an interpreter with torch imported that forks one child per piece of work.
 
-It runs no code under test itself and holds nothing of it or of the reference, so a child starts in
-milliseconds and finds nothing to look at. Not even the work passes through its memory: a child reads that from a
-pipe of its own. It has one thread: a fork with more would hang the child.
+It runs no code under test itself and holds nothing of it or of the reference, so a child finds nothing to look at.
+Not even the work passes through its memory: a child reads that from a pipe of its own. It has one thread: a fork
+with more would hang the child.
+
+One child is always forked ahead, and waits for its pipes. While nothing else is asked for, it does once what every
+job does (grader/sandbox/warm_up.py), so that work begins at once.
 
 The control socket carries in a byte and the descriptors of three pipes (work, channel, output) for each child,
-and out lines of JSON: `started` with a pid, `ended` with a wait status and the most memory that the child had.
+and out lines of JSON: `started` with a pid, `ended` with a wait status.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -20,6 +24,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,19 +33,32 @@ from grader.protocol.scratch import Identity, remember, remember_folders_in, rem
 from grader.sandbox import linux
 
 LOOK_SECONDS = 0.1
+# After so long without work nobody waits for the processor that warming up takes.
+REST_SECONDS = 0.15
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """A child that has no work yet, and the socket on which it gets the pipes of it."""
+
+    pid: int
+    pipes: socket.socket
 
 
 def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
     remember(scratch, identity)
+    gc.disable()  # what is imported stays: looking through it again and again takes a tenth of the import
     control = socket.socket(fileno=control_descriptor)
     with _not_left_alone(control, scratch):
         import torch
 
         from grader.protocol.job import Work
         from grader.sandbox import child
+        from grader.sandbox.warm_up import warm_up
 
         torch.set_num_threads(1)
     gc.freeze()  # or else each child copies what is imported here when it first looks for garbage
+    gc.enable()
     if sys.platform == "linux":
         linux.adopt_orphans()
     waker_read, waker_write = os.pipe()
@@ -52,31 +70,55 @@ def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
     selector.register(control, selectors.EVENT_READ)
     selector.register(waker_read, selectors.EVENT_READ)
     running: set[int] = set()
+
+    def fork_ahead() -> _Ahead:
+        """A child that waits for its pipes."""
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            return _Ahead(pid, ours)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for descriptor in (ours.fileno(), control.fileno(), waker_read, waker_write):
+            os.close(descriptor)
+        selector.close()
+        _stand_alone()
+        if not select.select([theirs], [], [], REST_SECONDS)[0]:
+            warm_up(Path(scratch))
+        descriptors = _receive(theirs)
+        if descriptors is None:
+            os._exit(0)
+        theirs.close()
+        work, channel, output = descriptors
+        _print_to(output)
+        stream = os.fdopen(work, "rb")
+        child.serve(Work.from_json(stream.readline().decode()), stream, channel)
+        raise AssertionError  # it ends the process
+
+    ahead = fork_ahead()
     while True:
         for key, _ in selector.select():
             if key.fileobj is control:
                 descriptors = _receive(control)
                 if descriptors is None:
-                    _end(running, scratch)
-                work, channel, output = descriptors
+                    _end({*running, ahead.pid}, scratch)
                 remember_folders_in(scratch)
-                pid = os.fork()
-                if pid == 0:
-                    signal.set_wakeup_fd(-1)
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    for descriptor in (control.fileno(), waker_read, waker_write):
-                        os.close(descriptor)
-                    selector.close()
-                    _become_child(output)
-                    stream = os.fdopen(work, "rb")
-                    child.serve(Work.from_json(stream.readline().decode()), stream, channel)
+                try:
+                    socket.send_fds(ahead.pipes, [START], descriptors)
+                except OSError:  # somebody has ended it
+                    os.waitpid(ahead.pid, 0)
+                    ahead = fork_ahead()
+                    socket.send_fds(ahead.pipes, [START], descriptors)
+                ahead.pipes.close()
                 for descriptor in descriptors:
                     os.close(descriptor)
-                running.add(pid)
-                _tell(control, event="started", pid=pid)
+                running.add(ahead.pid)
+                _tell(control, event="started", pid=ahead.pid)
+                ahead = fork_ahead()
             else:
                 os.read(waker_read, 4096)
-                _reap(control, running)
+                _reap(control, running, ahead.pid)
 
 
 @contextmanager
@@ -111,26 +153,29 @@ def _receive(control: socket.socket) -> list[int] | None:
     return None
 
 
-def _become_child(output: int) -> None:
-    """Own session (so that the whole group can be killed), no input, output into the supervisor's pipe."""
+def _stand_alone() -> None:
+    """Own session (so that the whole group can be killed), and no input."""
     os.setsid()
     if sys.platform == "linux":
         linux.die_with_parent()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
+    os.close(null)
+
+
+def _print_to(output: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.close(null)
     os.close(output)
 
 
-def _reap(control: socket.socket, running: set[int]) -> None:
+def _reap(control: socket.socket, running: set[int], ahead: int) -> None:
     for pid in list(running):
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             running.discard(pid)
-            _end_orphans(running)
-            _tell(control, event="ended", pid=pid, status=status, peak=usage.ru_maxrss * 1024)
+            _end_orphans({*running, ahead})
+            _tell(control, event="ended", pid=pid, status=status)
 
 
 def _end_orphans(running: set[int]) -> None:

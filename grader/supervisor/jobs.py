@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from grader.protocol.job import Job, Work
-from grader.protocol.runs import SubjectRun
+from grader.protocol.runs import Ending, SubjectRun
 from grader.protocol.scratch import remove_tree
 from grader.supervisor.launcher import Launcher
 from grader.supervisor.watch import Watch
@@ -22,16 +23,71 @@ def run(launcher: Launcher, job: Job, cancelled: threading.Event | None = None) 
 
     Raises `watch.Cancelled` soon after the event is set.
     """
-    scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
-    try:
-        watch = Watch(launcher, Work((job,), str(scratch)), cancelled or threading.Event())
+    with Held() as process:
+        found = process.run(launcher, job, cancelled)
+    return replace(found, output=process.output)
+
+
+class Held:
+    """Keeps the process of a learner's code after its job, so that parts of it can be run again without a new one.
+
+    What was printed is in `output` once it is closed, but not what was printed again.
+    """
+
+    def __init__(self) -> None:
+        self.output = ""
+        self._watch: Watch | None = None
+        self._is_again = False
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(
+        self, launcher: Launcher, job: Job, cancelled: threading.Event | None = None, is_again: bool = False
+    ) -> SubjectRun:
+        """Run a job: again in the process that is kept, if there is one, else in a new one, which is then kept.
+
+        Raises `watch.Cancelled` soon after the event is set.
+        """
+        if self._watch and is_again:
+            self._watch.send([job])
+            found = self._collect(self._watch, job)
+            if found.checks[0].ending is not Ending.CRASHED:
+                return found  # or else the code has left the process so that nothing can begin there
+        self.close()
+        self._is_again = is_again
+        self._watch = self._begin(launcher, job, cancelled or threading.Event())
+        return self._collect(self._watch, job)
+
+    def close(self) -> None:
+        if self._watch:
+            self._watch.end()
+            remove_tree(self._watch.scratch)
+            if not self._is_again:
+                self.output += self._watch.output.text()
+        self._watch = None
+
+    def _collect(self, watch: Watch, job: Job) -> SubjectRun:
+        is_spoiled = True
         try:
-            runs, _ = watch.collect(job)
+            runs, has_ended = watch.collect(job)
+            is_spoiled = has_ended or runs[-1].ending is Ending.LIMIT
         finally:
-            watch.end()
-    finally:
-        remove_tree(scratch)
-    return SubjectRun(tuple(runs), watch.output.text(), watch.peak, watch.clock.own)
+            if is_spoiled:
+                self.close()
+        return SubjectRun(tuple(runs), seconds=watch.clock.own)
+
+    @staticmethod
+    def _begin(launcher: Launcher, job: Job, cancelled: threading.Event) -> Watch:
+        scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
+        try:
+            return Watch(launcher, Work((job,), str(scratch)), cancelled)
+        except BaseException:
+            remove_tree(scratch)
+            raise
 
 
 class TrustedProcess:
@@ -62,7 +118,7 @@ class TrustedProcess:
         """The results of the first jobs: of all, or up to the one in which the process ended."""
         if self._watch is None:
             scratch = Path(tempfile.mkdtemp(dir=self._launcher.scratch))
-            self._watch = Watch(self._launcher, Work(tuple(jobs), str(scratch), is_last=False), threading.Event())
+            self._watch = Watch(self._launcher, Work(tuple(jobs), str(scratch), is_trusted=True), threading.Event())
         else:
             self._watch.send(jobs)
         finished: list[SubjectRun] = []

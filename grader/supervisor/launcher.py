@@ -28,8 +28,7 @@ LAST_RUNS_SECONDS = 5.0
 class Child:
     """A subject process: our ends of its pipes and, once known, how it ended.
 
-    `exit_code` is the exit code, or minus the number of the signal that ended it; `peak` the most memory that it
-    had, in bytes, where the system tells.
+    `exit_code` is the exit code, or minus the number of the signal that ended it.
     """
 
     def __init__(self, pid: int) -> None:
@@ -39,7 +38,6 @@ class Child:
         self._stream: IO[bytes] | None = None
         self.ended = threading.Event()
         self.exit_code: int | None = None
-        self.peak = 0
 
     def connect(self, stream: IO[bytes], channel: int, output: int) -> None:
         """These are the pipes: for its work, for its results, and for what it prints."""
@@ -51,8 +49,6 @@ class Child:
         with suppress(OSError):
             self._stream.write(work.to_json().encode())
             self._stream.flush()
-        if work.is_last:
-            self.send_no_more()
 
     def send_no_more(self) -> None:
         """Let it end when its work is done."""
@@ -60,23 +56,24 @@ class Child:
         with suppress(OSError):
             self._stream.close()
 
-    def finish(self, exit_code: int | None, peak: int = 0) -> None:
+    def finish(self, exit_code: int | None) -> None:
         self.exit_code = exit_code
-        self.peak = peak
         self.ended.set()
 
 
 class Launcher(Protocol):
     """A source of subject processes. `start` may be called from several threads.
 
-    Where the work is not the last, the process waits for more.
+    A process that has done its work waits for more.
 
     `scratch` is a folder for what they write. `idle` are processes that wait for more trusted work, whoever has it.
-    `close` ends every process that is left, and removes the folder.
+    `worth_a_process` is how many jobs take as long as it takes to start a process for them. `close` ends every
+    process that is left, and removes the folder.
     """
 
     scratch: Path
     idle: list[TrustedProcess]
+    worth_a_process: int
 
     def start(self, work: Work) -> Child: ...
 

@@ -101,7 +101,11 @@ class Watch:
         self.output = _Output()
         self.events: queue.Queue[CheckRun | _Closed] = queue.Queue()
         self.jobs = 0
-        allowed = sum(job.limits.results for job in work.jobs) if work.is_last else math.inf
+        results = math.inf if work.is_trusted else sum(job.limits.results for job in work.jobs)
+
+        def allowed() -> float:
+            return max(1, self.jobs) * results
+
         self.readers = [
             threading.Thread(target=_read_frames, args=(self.child.channel, self.events, allowed), daemon=True),
             threading.Thread(target=_read_output, args=(self.child.output, self.output), daemon=True),
@@ -111,7 +115,7 @@ class Watch:
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Give it more to do."""
-        self.child.send(Work(tuple(jobs), str(self.scratch), is_last=False))
+        self.child.send(Work(tuple(jobs), str(self.scratch)))
 
     def collect(self, job: Job) -> tuple[list[CheckRun], bool]:
         """What the job shows that it is doing, or does next. Has the process ended in it? Raises `Cancelled`."""
@@ -125,11 +129,6 @@ class Watch:
                 failure = Failure((stop.ending.value,), stop.reason, where)
                 runs.append(CheckRun(_expected(job)[len(runs)], stop.ending, (), failure))
         return runs, stop is not None
-
-    @property
-    def peak(self) -> int:
-        """The most memory that the process had above what it had at first, once it has ended."""
-        return max(0, self.child.peak - self.tree.memory_at_first)
 
     def end(self) -> None:
         """End it, with all that it started, and read what is in its pipes."""
@@ -251,9 +250,9 @@ def how_it_ended(exit_code: int | None) -> _Stop:
     return _Stop(Ending.CRASHED, f"the process was ended by signal {name}")
 
 
-def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed: float) -> None:
+def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed: Callable[[], float]) -> None:
     """Until the channel closes. Whatever comes, one `_Closed` is the last event."""
-    with open(channel, "rb") as stream:
+    with os.fdopen(channel, "rb") as stream:
         read_exactly = _exactly(stream.read, allowed)
         try:
             while (run := frames.read(read_exactly)) is not None:
@@ -263,15 +262,16 @@ def _read_frames(channel: int, events: queue.Queue[CheckRun | _Closed], allowed:
             events.put(_Closed(f"the process sent a result that cannot be read ({error})"))
 
 
-def _exactly(read: Callable[[int], bytes], allowed: float) -> Callable[[int], bytes]:
-    """Read as many bytes as asked for, unless the stream ends first. Raises `BadFrame` beyond `allowed` in all."""
-    left = allowed
+def _exactly(read: Callable[[int], bytes], allowed: Callable[[], float]) -> Callable[[int], bytes]:
+    """Read as many bytes as asked for, unless the stream ends first. Raises `BadFrame` beyond what is `allowed` in
+    all by now."""
+    wanted = 0
 
     def read_exactly(size: int) -> bytes:
-        nonlocal left
-        left -= size
-        if left < 0:
-            raise frames.BadFrame(f"more than {allowed / 2**20:.0f} MB in all")
+        nonlocal wanted
+        wanted += size
+        if wanted > allowed():
+            raise frames.BadFrame(f"more than {allowed() / 2**20:.0f} MB in all")
         parts = bytearray()
         while len(parts) < size and (part := read(min(size - len(parts), 2**20))):
             parts += part

@@ -33,6 +33,8 @@ START_SECONDS = 120.0
 class Zygote:
     """The zygote process (see grader/sandbox/zygote.py), started at once and restarted if it dies."""
 
+    worth_a_process = 8
+
     def __init__(self, seed: int) -> None:
         self.scratch = new_scratch()
         self.idle: list[TrustedProcess] = []
@@ -129,7 +131,7 @@ class Zygote:
                     started.put(child)
                 elif event["event"] == "ended":
                     exit_code = os.waitstatus_to_exitcode(event["status"])
-                    running.pop(event["pid"]).finish(exit_code, event["peak"])
+                    running.pop(event["pid"]).finish(exit_code)
         dead.set()
         for child in running.values():
             child.finish(None)

@@ -19,11 +19,11 @@ from grader.grading.worker import Worker
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Store
 from grader.learner.submission import read_submission
-from grader.protocol.job import Limits
+from grader.protocol.job import Limits, Work
 from grader.protocol.scratch import remove_remembered
 from grader.supervisor import launcher
 from grader.supervisor.jobs import run
-from grader.supervisor.launcher import Launcher
+from grader.supervisor.launcher import Child, Launcher
 from grader.supervisor.spares import Spares
 from grader.supervisor.watch import Cancelled
 from tests.mini import SOLUTION, with_body
@@ -170,16 +170,22 @@ def test_a_run_that_is_still_ending_cannot_keep_the_folder(tmp_path: Path, monke
     assert not processes.scratch.exists()
 
 
-def test_a_cancelled_run_ends_its_process(exercise: Exercise, subject_processes: Launcher) -> None:
+def test_a_cancelled_run_ends_its_process(
+    exercise: Exercise, subject_processes: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endless = variant_sources(exercise, next(mistake for mistake in exercise.mistakes if mistake.hangs))
     cancelled = threading.Event()
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    started: list[Child] = []
+    start = subject_processes.start
+
+    def noting(work: Work) -> Child:
+        started.append(start(work))
+        return started[-1]
+
+    monkeypatch.setattr(subject_processes, "start", noting)
     threading.Timer(0.5, cancelled.set).start()
     with pytest.raises(Cancelled):
         run(subject_processes, job_for(exercise, endless, 17, Limits(3600)), cancelled)
-    after = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.pid not in before and process.status() != psutil.STATUS_ZOMBIE
-    ]
-    assert after == []
+    (child,) = started
+    assert child.ended.wait(10)
+    assert not psutil.pid_exists(child.pid)

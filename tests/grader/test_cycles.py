@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grader.course.catalogue import load
 from grader.grading.session import Session
 from grader.judge.results import ExerciseResult, Status
-from grader.supervisor.jobs import run
+from grader.protocol.runs import SubjectRun
+from grader.supervisor.jobs import Held
 from grader.supervisor.launcher import Launcher
 from tests.mini import ID, PROBES, SOLUTION, TUTOR, write_exercise
 
@@ -25,11 +27,11 @@ def grade_three(
     """Grade three exercises, each with a text in front of its solution; and what was run for that."""
     write_exercise(repository, IDS[1], f"from .{ID} import total\n\n\n{SOLUTION}", PROBES, TUTOR)
     write_exercise(repository, IDS[2], f"from .{IDS[1]} import double as twice\n\n\n{SOLUTION}", PROBES, TUTOR)
-    exercises, folder, ran = load(repository), repository / "exercises", list[str]()
+    exercises, folder, ran, run = load(repository), repository / "exercises", list[str](), Held.run
 
-    def counted(launcher: Launcher, job: object, *more: object) -> object:
+    def counted(self: Held, *arguments: Any, **named: Any) -> SubjectRun:
         ran.append("run")
-        return run(launcher, job, *more)  # type: ignore[arg-type]
+        return run(self, *arguments, **named)
 
     def grade(*begins: str) -> list[ExerciseResult]:
         for name, begin in zip(IDS, begins, strict=True):
@@ -37,7 +39,7 @@ def grade_three(
         session = Session(exercises, folder, 17, subject_processes, None)
         for exercise in exercises:
             session._bench(exercise).reference()
-        monkeypatch.setattr("grader.grading.bench.run", counted)
+        monkeypatch.setattr(Held, "run", counted)
         ran.clear()
         return list(session.grade_all(exercises))
 

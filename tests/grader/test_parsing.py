@@ -73,7 +73,7 @@ def test_whatever_python_can_run_can_be_read(case: str) -> None:
     assert "f" in found.bound
     for function in found.functions.values():
         assert function.parameters is not None and function.decorators is not None
-    assert imported_names(text) == []
+    assert imported_names(text) == ()
     assert "f" in reach(["f"], text)
     exec(compile(text, "it.py", "exec"), {})
 
@@ -86,7 +86,7 @@ def test_what_python_cannot_read_is_a_syntax_error(text: str) -> None:
         compile(text, "it.py", "exec") if "-" not in text else parse(text)
     with pytest.raises(Unreadable, match="Syntax error: "):
         read_outline(text, Path("it.py"))
-    assert imported_names(text) == []
+    assert imported_names(text) == ()
 
 
 def test_python_says_no_more_than_once_that_an_escape_is_odd() -> None:

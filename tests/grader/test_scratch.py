@@ -20,7 +20,7 @@ from grader.grading.bench import job_for
 from grader.protocol import scratch
 from grader.protocol.job import Limits, Source
 from grader.protocol.layers import WITHOUT
-from grader.protocol.scratch import remember, remove_subfolders, remove_tree
+from grader.protocol.scratch import clear, remember, remove_tree
 from grader.report.scenes.panels import Bars
 from grader.report.scenes.png import save_png
 from grader.sandbox import spare
@@ -150,12 +150,13 @@ def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(
     assert is_whole(victim)
 
 
-def test_between_two_jobs_files_stay(made: Path, victim: Path) -> None:
+def test_between_two_jobs_the_trace_stays(made: Path, victim: Path) -> None:
     (made / "where.txt").touch()
+    (made / "other.txt").touch()
     (made / "folder" / "deeper").mkdir(parents=True)
     (made / "link").symlink_to(victim)
-    remove_subfolders(made)
-    assert {path.name for path in made.iterdir()} == {"link", "where.txt"}
+    clear(made)
+    assert {path.name for path in made.iterdir()} == {"where.txt"}
     assert is_whole(victim)
 
 

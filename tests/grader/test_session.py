@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grader.course.catalogue import load
-from grader.course.exercise import Exercise
+from grader.course.exercise import Check, Exercise
 from grader.errors import GraderError
 from grader.grading import session as module
 from grader.grading.ahead import Ahead
@@ -21,7 +22,8 @@ from grader.grading.session import Session
 from grader.grading.worker import Worker
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Store
-from grader.protocol.job import Limits
+from grader.protocol.job import Limits, Source
+from grader.protocol.runs import SubjectRun
 from grader.supervisor.launcher import Launcher
 from tests.mini import HINTS, ID, SOLUTION, TITLE, with_body, write_exercise
 
@@ -245,12 +247,12 @@ def test_functions_that_all_hang_are_not_waited_for_in_every_combination(
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The checks of each run on a learner's file. What hangs gets a second."""
     ran: list[tuple[str, ...]] = []
-    real = Bench.run
+    real = Bench._run
 
-    def run(self: Bench, sources: object, checks: object = None, *rest: object, **named: object) -> object:
-        ran.append(tuple(checks or self.exercise.checks))  # type: ignore[arg-type]
-        return real(self, sources, checks, *rest, **named)  # type: ignore[arg-type]
+    def run(self: Bench, sources: dict[str, Source], checks: Sequence[Check], *rest: Any) -> SubjectRun:
+        ran.append(tuple(check.name for check in checks))
+        return real(self, sources, checks, *rest)
 
-    monkeypatch.setattr(Bench, "run", run)
+    monkeypatch.setattr(Bench, "_run", run)
     monkeypatch.setattr("grader.grading.bench.limits_after", lambda _: Limits(1.0))
     return ran

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -426,6 +426,8 @@ def test_a_text_is_kept_before_it_is_graded(repository: Path, exercise: Exercise
 
     class DyingLauncher:
         scratch = repository
+        idle: ClassVar[list[object]] = []
+        worth_a_process = 1
 
         def start(self, work: object) -> object:
             raise Killed

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -108,7 +108,7 @@ def test_a_result_out_of_order_is_not_made_good_by_what_follows(
     """After a frame that is not the next check's nothing counts any more, whatever it is."""
     real = watch._read_frames
 
-    def read(channel: int, events: Any, allowed: int) -> None:
+    def read(channel: int, events: Any, allowed: Callable[[], float]) -> None:
         class Swapped:
             held: Any = None
 

@@ -27,6 +27,7 @@ class Shared:
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
         self.scratch, self.idle = launcher.scratch, launcher.idle
+        self.worth_a_process = launcher.worth_a_process
 
     def start(self, work: Work) -> Child:
         return self._launcher.start(work)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.course.outline import parse
+from grader.course.outline import is_python
 from grader.learner.decoding import Undecodable, decode
 from grader.learner.opening import read_file
 from grader.learner.submission import MAX_BYTES
@@ -99,6 +99,6 @@ class Saves:
 def is_whole(text: bytes | None) -> bool:
     """Can this be all of a file?"""
     try:
-        return bool(text and text.strip()) and parse(decode(text or b"")) is not None
-    except (Undecodable, SyntaxError, ValueError, RecursionError, MemoryError):
+        return bool(text and text.strip()) and is_python(decode(text or b""))
+    except Undecodable:
         return False

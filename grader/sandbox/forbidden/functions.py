@@ -77,10 +77,10 @@ _found: dict[PythonFunction, None] = {}
 
 def python_functions() -> dict[PythonFunction, None]:
     """What torch's packages define so far. Each module is looked through once."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("torch.") and name.startswith(IN_PYTHON) and name not in _looked_through:
-            _looked_through.add(name)
-            _found.update(dict.fromkeys(_functions_of(name, module)))
+    for name in sys.modules.keys() - _looked_through:
+        _looked_through.add(name)
+        if name.startswith(IN_PYTHON):
+            _found.update(dict.fromkeys(_functions_of(name, sys.modules[name])))
     return _found
 
 
