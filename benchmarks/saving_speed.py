@@ -126,7 +126,10 @@ def row(exercise: Exercise, folder: Path, repeat: int, environment: dict[str, st
             ):
                 seconds[kind].append(saved(terminal, path, text, words, without))
                 terminal.read(0.3)  # nobody saves again at once
-                come_to_rest(terminal) if kind == "right" else time.sleep(0.3)
+                if kind == "right" or environment:  # without fork it takes seconds until the next process is ready
+                    come_to_rest(terminal)
+                else:
+                    time.sleep(0.3)
         megabytes = memory(terminal)
         before = all_seconds(terminal)
         until = time.monotonic() + IDLE_SECONDS

@@ -34,7 +34,7 @@ from grader.sandbox import linux
 
 LOOK_SECONDS = 0.1
 # After so long without work nobody waits for the processor that warming up takes.
-REST_SECONDS = 0.15
+REST_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
