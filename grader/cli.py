@@ -220,7 +220,7 @@ def show(
     from grader.commands.show import show_scene
     from grader.report.console import Page
 
-    with opened.opened_launcher(seed) as launcher:
+    with opened.opened_launcher(seed, expected=1) as launcher:
         read = None if folder is None else folder.resolve()
         pictures = STATE / "scenes"
         return show_scene(ROOT, exercise, text, read, on.resolve(), seed, launcher, pictures, Page())
@@ -288,7 +288,7 @@ def examine() -> int:
     from grader.report.console import Page
 
     page = Page()
-    with opened.opened_store() as store, opened.opened_launcher(0) as launcher:
+    with opened.opened_store() as store, opened.opened_launcher(0, expected=1) as launcher:
         for line, more in doctor.findings(ROOT, store, launcher):
             page.line(line)
             if more:

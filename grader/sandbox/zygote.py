@@ -78,23 +78,24 @@ def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
         if pid:
             theirs.close()
             return _Ahead(pid, ours)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (ours.fileno(), control.fileno(), waker_read, waker_write):
-            os.close(descriptor)
-        selector.close()
-        _stand_alone()
-        if not select.select([theirs], [], [], REST_SECONDS)[0]:
-            warm_up(Path(scratch))
-        descriptors = _receive(theirs)
-        if descriptors is None:
-            os._exit(0)
-        theirs.close()
-        work, channel, output = descriptors
-        _print_to(output)
-        stream = os.fdopen(work, "rb")
-        child.serve(Work.from_json(stream.readline().decode()), stream, channel)
-        raise AssertionError  # it ends the process
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for descriptor in (ours.fileno(), control.fileno(), waker_read, waker_write):
+                os.close(descriptor)
+            selector.close()
+            _stand_alone()
+            if not select.select([theirs], [], [], REST_SECONDS)[0]:
+                warm_up(Path(scratch))
+            descriptors = _receive(theirs)
+            if descriptors:
+                theirs.close()
+                work, channel, output = descriptors
+                _print_to(output)
+                stream = os.fdopen(work, "rb")
+                child.serve(Work.from_json(stream.readline().decode()), stream, channel)
+        finally:
+            os._exit(1)  # whatever happened, it is no zygote
 
     ahead = fork_ahead()
     while True:
@@ -107,6 +108,7 @@ def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
                 try:
                     socket.send_fds(ahead.pipes, [START], descriptors)
                 except OSError:  # somebody has ended it
+                    ahead.pipes.close()
                     os.waitpid(ahead.pid, 0)
                     ahead = fork_ahead()
                     socket.send_fds(ahead.pipes, [START], descriptors)
