@@ -65,7 +65,7 @@ class Grader:
 
     def cost(self, path: Path) -> Cost:
         text = path.read_text(encoding="utf-8")
-        with patch.object(Session, "_explained", lambda _, grading, __: (grading.status, ())):
+        with patch.object(Session, "_explained", lambda _, grading, *__: (grading.status, ())):
             verdict = self._seconds(text)
         named, unnamed = self._seconds(text), self._seconds(text, expected(path).all_names)
         return Cost(path.stem, verdict, named - verdict, unnamed - verdict)
