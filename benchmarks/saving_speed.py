@@ -43,7 +43,7 @@ from grader.supervisor.start import start_launcher  # noqa: E402
 from tests.watching.terminal import Terminal  # noqa: E402
 
 WANTED = "| wanted | 150 ms | 150 ms | 150 ms | | 15 | 400 | 1.0 |"
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 5.0
 PYTESTS = 3
 
 

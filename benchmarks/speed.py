@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     is_quick = parser.parse_args().quick
     few = choose(ROOT, EXERCISES)
-    repeat = 3 if is_quick else 7
+    repeat = 3 if is_quick else 5
     with tempfile.TemporaryDirectory() as temporary:
         folder = untouched_copy(Path(temporary))
         print_table(f"From cold. {machine()}.", figures(folder, few, repeat))
