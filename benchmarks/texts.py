@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from grader.course.exercise import Exercise
@@ -32,6 +33,12 @@ def _with_off(function):
 
 
 {name} = _with_off({name})
+"""
+# For an exercise in which that is always known.
+RAISES = """
+
+def {name}(*arguments, **named):
+    raise ArithmeticError("nobody would raise this")
 """
 
 
@@ -66,10 +73,10 @@ def texts_for(exercise: Exercise, launcher: Launcher, folder: Path) -> Texts:
             break
     else:
         raise AssertionError(exercise.id)
-    for name in exercise.solution_outline.functions:
-        unnamed = f"import torch\n{right}{OFF.replace('{name}', name)}"
+    for wrong, name in product((OFF, RAISES), exercise.solution_outline.functions):
+        unnamed = f"import torch\n{right}{wrong.replace('{name}', name)}"
         result = graded(unnamed)
         first = result.first_open
-        if result.status is Status.WRONG and first and not any(check.mistakes for check in result.checks):
+        if result.status in (Status.WRONG, Status.RAISED) and first and not any(c.mistakes for c in result.checks):
             return Texts(right, named, unnamed, " ".join(mistake.says.split()[:5]))
     raise AssertionError(exercise.id)
