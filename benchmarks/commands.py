@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from grader.course.catalogue import load
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 ENVIRONMENT = {**os.environ, "GPT_KATA_NO_BOOTSTRAP": "1", "OMP_NUM_THREADS": "1"}
@@ -53,6 +55,12 @@ def untouched_copy(folder: Path) -> Path:
     (folder / "exercises").mkdir()
     subprocess.run([PYTHON, "-m", "grader", "stubs"], cwd=folder, env=ENVIRONMENT, capture_output=True, check=True)
     return folder
+
+
+def solve_all(folder: Path) -> None:
+    """Put the solution of every exercise in the place of its file."""
+    for exercise in load(folder):
+        (folder / "exercises" / exercise.file_name).write_text(exercise.solution.text, encoding="utf-8")
 
 
 def machine() -> str:

@@ -8,21 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """`value` is in `unit`s; `most` is what is wanted at most, or None where nothing is."""
+    """`value` is in seconds; `most` is what is wanted at most, or None where nothing is."""
 
     what: str
     value: float
     most: float | None = None
-    unit: str = "s"
 
     def as_line(self) -> str:
         if self.most is None:
-            return f"| {self.what} | {self._said(self.value)} | | |"
+            return f"| {self.what} | {self.value:.2f} s | | |"
         answer = "yes" if self.value <= self.most else "no"
-        return f"| {self.what} | {self._said(self.value)} | {self._said(self.most)} | {answer} |"
-
-    def _said(self, value: float) -> str:
-        return f"{value:.0f} ms" if self.unit == "ms" else f"{value:,.2f} {self.unit}".rstrip()
+        return f"| {self.what} | {self.value:.2f} s | {self.most:.2f} s | {answer} |"
 
 
 def print_table(title: str, figures: Iterable[Figure]) -> None:

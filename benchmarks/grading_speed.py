@@ -26,6 +26,7 @@ from benchmarks.commands import (  # noqa: E402
     import_of_torch,
     machine,
     median,
+    solve_all,
     untouched_copy,
     whole_run,
 )
@@ -50,8 +51,7 @@ def figures(folder: Path, exercises: Sequence[Exercise], repeat: int) -> Iterato
     yield Figure("import torch, alone", torch)
     yield Figure("no command, nothing done: first output", median(lambda: first_output(GRADER, folder), repeat))
     yield Figure("no command, nothing done: back at the prompt", median(lambda: whole_run(GRADER, folder), repeat))
-    for exercise in load(folder):
-        (folder / "exercises" / exercise.file_name).write_text(exercise.solution.text, encoding="utf-8")
+    solve_all(folder)
     launcher = start_launcher(SEED)
     try:
         computing = own_seconds(launcher)

@@ -32,6 +32,7 @@ from benchmarks.commands import (  # noqa: E402
     import_of_torch,
     machine,
     median,
+    solve_all,
     untouched_copy,
     whole_run,
 )
@@ -82,8 +83,7 @@ def memory(terminal: Terminal) -> float:
 
 def print_saves(folder: Path, exercises: Sequence[Exercise], repeat: int, environment: dict[str, str]) -> None:
     """`folder` is an untouched copy, in which every exercise is solved then."""
-    for exercise in load(folder):
-        (folder / "exercises" / exercise.file_name).write_text(exercise.solution.text, encoding="utf-8")
+    solve_all(folder)
     way = "without fork" if environment else "with fork"
     torch = import_of_torch(folder, 5)
     print(f"\nFrom a save to the verdict on the screen, {way}. `import torch` takes {torch:.2f} s.\n")

@@ -66,7 +66,8 @@ def serve(work: Work, stream: BinaryIO, channel: int, once_confined: Callable[[]
         _do(work, channel, guard, trace)
         while text := _next_of(stream):
             if not work.is_trusted:
-                _print_to(null)  # a second time would not be shown
+                with contextlib.suppress(OSError):  # code under test may have closed it
+                    print_to(null)  # a second time would not be shown
             clear(scratch)
             _do(Work.from_json(text), channel, guard, trace)
         status = 0
@@ -85,10 +86,10 @@ def _next_of(stream: BinaryIO) -> str:
     return ""
 
 
-def _print_to(descriptor: int) -> None:
-    with contextlib.suppress(OSError):  # code under test may have closed it
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+def print_to(descriptor: int) -> None:
+    """From now on this process prints there."""
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
 
 
 def _do(work: Work, channel: int, guard: Guard, trace: TextIO) -> None:

@@ -91,7 +91,8 @@ def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
             if descriptors:
                 theirs.close()
                 work, channel, output = descriptors
-                _print_to(output)
+                child.print_to(output)
+                os.close(output)
                 stream = os.fdopen(work, "rb")
                 child.serve(Work.from_json(stream.readline().decode()), stream, channel)
         finally:
@@ -163,12 +164,6 @@ def _stand_alone() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-
-
-def _print_to(output: int) -> None:
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
 
 
 def _reap(control: socket.socket, running: set[int], ahead: int) -> None:

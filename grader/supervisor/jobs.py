@@ -59,13 +59,12 @@ class Held:
                 return found  # or else the code has left the process so that nothing can begin there
         self.close()
         self._is_again = is_again
-        self._watch = self._begin(launcher, job, cancelled or threading.Event())
+        self._watch = _begin(launcher, [job], cancelled)
         return self._collect(self._watch, job)
 
     def close(self) -> None:
         if self._watch:
-            self._watch.end()
-            remove_tree(self._watch.scratch)
+            _end(self._watch)
             if not self._is_again:
                 self.output += self._watch.output.text()
         self._watch = None
@@ -80,14 +79,23 @@ class Held:
                 self.close()
         return SubjectRun(tuple(runs), seconds=watch.clock.own)
 
-    @staticmethod
-    def _begin(launcher: Launcher, job: Job, cancelled: threading.Event) -> Watch:
-        scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
-        try:
-            return Watch(launcher, Work((job,), str(scratch)), cancelled)
-        except BaseException:
-            remove_tree(scratch)
-            raise
+
+def _begin(
+    launcher: Launcher, jobs: Sequence[Job], cancelled: threading.Event | None = None, is_trusted: bool = False
+) -> Watch:
+    """A new process with these jobs, in a folder of its own."""
+    scratch = Path(tempfile.mkdtemp(dir=launcher.scratch))
+    try:
+        return Watch(launcher, Work(tuple(jobs), str(scratch), is_trusted), cancelled or threading.Event())
+    except BaseException:
+        remove_tree(scratch)
+        raise
+
+
+def _end(watch: Watch) -> None:
+    """End it, and leave nothing of it."""
+    watch.end()
+    remove_tree(watch.scratch)
 
 
 class TrustedProcess:
@@ -110,15 +118,13 @@ class TrustedProcess:
 
     def close(self) -> None:
         if self._watch:
-            self._watch.end()
-            remove_tree(self._watch.scratch)
+            _end(self._watch)
         self._watch = None
 
     def _run_some(self, jobs: Sequence[Job]) -> list[SubjectRun]:
         """The results of the first jobs: of all, or up to the one in which the process ended."""
         if self._watch is None:
-            scratch = Path(tempfile.mkdtemp(dir=self._launcher.scratch))
-            self._watch = Watch(self._launcher, Work(tuple(jobs), str(scratch), is_trusted=True), threading.Event())
+            self._watch = _begin(self._launcher, jobs, is_trusted=True)
         else:
             self._watch.send(jobs)
         finished: list[SubjectRun] = []

@@ -77,7 +77,8 @@ _found: dict[PythonFunction, None] = {}
 
 def python_functions() -> dict[PythonFunction, None]:
     """What torch's packages define so far. Each module is looked through once."""
-    for name in sys.modules.keys() - _looked_through:
+    # In the order in which they were imported: of several names of a function the first is the one that is told.
+    for name in [name for name in list(sys.modules) if name not in _looked_through]:
         _looked_through.add(name)
         if name.startswith(IN_PYTHON):
             _found.update(dict.fromkeys(_functions_of(name, sys.modules[name])))
