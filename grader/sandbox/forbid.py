@@ -16,8 +16,10 @@ from contextlib import ExitStack, contextmanager
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
+from grader.sandbox.forbidden.dispatcher import no_way_round
 from grader.sandbox.forbidden.functions import gated
-from grader.sandbox.forbidden.operations import forget, see_new_threads, seeing_operations, seeing_redispatch
+from grader.sandbox.forbidden.operations import see_new_threads, seeing_operations
+from grader.sandbox.forbidden.origins import forget
 from grader.sandbox.forbidden.state import ForbiddenCall, now, refuse
 
 __all__ = ["ForbiddenCall", "forbidding", "importing", "packages_refused", "watched"]
@@ -45,7 +47,7 @@ def watched(operations: Iterable[str]) -> Iterator[None]:
         return
     see_new_threads()
     try:
-        with gated(words), seeing_redispatch():
+        with gated(words), no_way_round(words):
             yield
     finally:
         forget()

@@ -15,8 +15,9 @@ from grader.grading.bench import job_for
 from grader.protocol.job import OUT_OF_SIGHT, UNKNOWN, Limits, Source
 from grader.protocol.runs import Ending, SubjectRun
 from grader.sandbox.forbid import ForbiddenCall, forbidding, watched
+from grader.sandbox.forbidden import operations
 from grader.sandbox.forbidden.families import STEMS, is_forbidden
-from grader.sandbox.forbidden.private import KNOWN_PRIVATE
+from grader.sandbox.forbidden.private import unknown_private
 from grader.supervisor.jobs import run
 from grader.supervisor.start import start_launcher
 from tests.mini import ROOT
@@ -121,6 +122,7 @@ def test_the_ready_made_thing_ends_a_check(run_with: Run, exercise: str, find: s
 
 
 OPS = "torch.ops.aten."
+FLASH = "q, q, q, None, None, 1, 1, 0.0, False, False"
 MEANS = "[x], [x], [x], [x], []"
 BETAS = "lr=0.1, beta1=0.9, beta2=0.9, weight_decay=0.0, eps=1e-8, maximize=False, amsgrad=False"
 
@@ -152,8 +154,10 @@ BETAS = "lr=0.1, beta1=0.9, beta2=0.9, weight_decay=0.0, eps=1e-8, maximize=Fals
         ("softmax", f"{OPS}softmax.int.redispatch(CPU, x, -1)"),
         ("softmax", f"{OPS}_softmax.default._handle.redispatch_boxed(CPU, x, -1, False)"),
         ("softmax", f"{OPS}_softmax.default._op_dk(torch._C.DispatchKey.CPU, x, -1, False)"),
+        ("softmax", "torch.library.get_kernel('aten::_softmax', 'CPU').call_boxed(CPU, x, -1, False)"),
         ("linear", f"{OPS}linear.default.decompose(x, x)"),
         ("linear", "torch.ops.mkldnn._linear_pointwise(x, x, None, 'none', [], '')"),
+        ("linear", "torch.jit.CompilationUnit('def f(x):\\n  return torch._C._nn.linear(x, x)\\n').f(x)"),
         ("linear", "nn.functional.bilinear(x, x, torch.ones(1, 4, 4))"),
         ("embedding", "nn.functional.embedding_bag(torch.tensor([[1]]), x)"),
         ("embedding", "torch._embedding_bag(x, torch.tensor([1]), torch.tensor([0]))"),
@@ -162,7 +166,7 @@ BETAS = "lr=0.1, beta1=0.9, beta2=0.9, weight_decay=0.0, eps=1e-8, maximize=Fals
         ("scaled_dot_product_attention", "torch._scaled_dot_product_attention_math(q, q, q)"),
         ("scaled_dot_product_attention", "nn.MultiheadAttention(4, 1)(x, x, x)"),
         ("scaled_dot_product_attention", "nn.TransformerEncoderLayer(4, 1).eval()(x)"),
-        ("scaled_dot_product_attention", f"{OPS}_flash_attention_forward.default(q)"),
+        ("scaled_dot_product_attention", f"{OPS}_flash_attention_forward({FLASH})"),
         ("layer_norm", "torch._refs.nn.functional.layer_norm(x, [4])"),
         ("layer_norm", "torch._refs._normalize(x, [1], 1e-5)"),
         ("layer_norm", "torch.native_group_norm(x, None, None, 4, 4, 1, 1, 1e-5)"),
@@ -207,6 +211,27 @@ from torch.nn.utils import clip_grad_norm_ as ready
 inner = ready.__wrapped__
 copied = types.FunctionType(inner.__code__, inner.__globals__, "mine", inner.__defaults__)
 """
+OWN = """
+@torch.library.custom_op("mine::own", mutates_args=())
+def own(x: torch.Tensor) -> torch.Tensor: return torch.nn.functional.gelu(x)
+"""
+NEW = """
+library = torch.library.Library("aten", "FRAGMENT")
+library.define("_new_in_torch(Tensor x) -> Tensor")
+library.impl("_new_in_torch", torch.nn.functional.gelu, "CPU")
+"""
+MODE = """
+from torch.utils._python_dispatch import TorchDispatchMode
+class Mode(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None): return torch.nn.functional.gelu(args[0])
+def in_mode(x):
+    with Mode(): return x.exp()
+"""
+TENSOR = """
+class Mine(torch.Tensor):
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None): return torch.nn.functional.gelu(args[0])
+"""
 KEPT = """
 ready = torch.optim.AdamW([nn.Parameter(torch.ones(1))])
 class Mine(torch.optim.AdamW): pass
@@ -249,23 +274,16 @@ def in_thread(work):
     library.pthread_join(thread, None)
     return done[0]
 """
-OWN = """
-@torch.library.custom_op("mine::own", mutates_args=())
-def own(x: torch.Tensor) -> torch.Tensor: return torch.nn.functional.gelu(x)
-"""
-NEW = """
-library = torch.library.Library("aten", "FRAGMENT")
-library.define("_new_in_torch(Tensor x) -> Tensor")
-library.impl("_new_in_torch", torch.exp, "CPU")
-"""
 
 
 @pytest.mark.parametrize(
     ("kept", "call", "name"),
     [
         (IN_THREAD, "in_thread(lambda: nn.functional.gelu(x))", "ctypes.pthread_create"),
-        (OWN, "own(x)", "torch.ops.mine.own"),
-        (NEW, "torch.ops.aten._new_in_torch(x)", "torch.ops.aten._new_in_torch"),
+        (OWN, "own(x)", "torch.library.Library.impl"),
+        (NEW, "torch.ops.aten._new_in_torch(x)", "torch.library.Library.impl"),
+        (MODE, "in_mode(x)", "torch.utils._python_dispatch.TorchDispatchMode.__init_subclass__"),
+        (TENSOR, "Mine(x).exp()", "__torch_dispatch__"),
         ("def inside(x):\n    with torch._C.DisableTorchFunction(): return x + 1", "inside(x)",
          "torch._C.DisableTorchFunction"),
     ],
@@ -297,6 +315,47 @@ def test_what_it_is_built_of_is_not_forbidden(word: str, operations: str) -> Non
 
 
 def test_every_private_operation_of_this_torch_was_looked_at() -> None:
-    packets = {name.partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
-    private = {name.removeprefix("aten::") for name in packets if name.startswith("aten::_")}
-    assert {name.strip("_") for name in private if not name.startswith("__")} - KNOWN_PRIVATE == set()
+    assert unknown_private() == set()
+
+
+def test_a_private_operation_that_nobody_has_looked_at_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "UNKNOWN_PRIVATE", {"_weight_norm"})
+    x = torch.rand(3, 3)
+    for call in ("torch._weight_norm(x, x[0])", "torch.ops.aten._weight_norm.default(x, x[0])"):
+        with watched(["gelu"]), pytest.raises(ForbiddenCall, match=r"aten\._weight_norm"), forbidding(["gelu"]):
+            eval(call, {"torch": torch, "x": x})
+    with watched(["gelu"]), forbidding(["gelu"]):
+        layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(3, 3))
+        assert layer(x).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "name", ["_ExcludeDispatchKeyGuard", "_dispatch_tls_set_dispatch_key_included", "_get_operation_overload"]
+)
+def test_what_lowers_the_watch_is_refused(name: str) -> None:
+    with watched(["gelu"]), pytest.raises(ForbiddenCall, match=name), forbidding(["gelu"]):
+        getattr(torch._C, name)(torch._C.DispatchKeySet(torch._C.DispatchKey.CPU))
+    assert not hasattr(getattr(torch._C, name), "__wrapped__") and "grader" not in repr(getattr(torch._C, name))
+
+
+def test_without_the_modes_of_torch_what_is_forbidden_still_is() -> None:
+    x = torch.rand(4, 4)
+    with watched(["softmax"]), pytest.raises(ForbiddenCall), forbidding(["softmax"]):
+        with torch._C.DisableTorchFunctionSubclass(), torch.utils._python_dispatch._disable_current_modes():
+            torch.softmax(x, -1)
+
+
+def test_what_torch_computes_it_of_may_be_forbidden() -> None:
+    x = torch.rand(4, 4, requires_grad=True)
+    with watched(["sum"]), forbidding(["sum"]):
+        assert "tensor" in repr(x.mean())
+        x.mean().backward()
+    with watched(["sum"]), pytest.raises(ForbiddenCall), forbidding(["sum"]), torch.inference_mode():
+        x.sum()
+
+
+def test_what_has_no_gate_is_as_fast_as_without() -> None:
+    """A mode of torch would see each operation, and would take longer than the operation itself."""
+    with watched(["gelu"]), forbidding(["gelu"]):
+        assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+        assert torch._C._len_torch_function_stack() == 0

@@ -6,6 +6,7 @@ function meets it, whenever that was made. It looks at what is forbidden when it
 
 from __future__ import annotations
 
+import functools
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
@@ -16,10 +17,12 @@ from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
-from grader.protocol.job import COMPILES
+import torch
+
+from grader.protocol.job import COMPILES, REGISTERS
 from grader.sandbox.forbidden.families import is_forbidden
-from grader.sandbox.forbidden.operations import seen
-from grader.sandbox.forbidden.state import now, refuse
+from grader.sandbox.forbidden.origins import seen
+from grader.sandbox.forbidden.state import is_torch, now, refuse
 
 # Packages that hold ready-made parts, or torch's operations once more, in Python.
 IN_PYTHON = (
@@ -30,6 +33,11 @@ IN_PYTHON = (
 OPTIMIZERS = ("torch.optim", "torch.distributed.optim")
 # Compiles formulas of its own when torch.func.jacfwd and its like are first called.
 COMPILES_ITS_OWN = str(Path("torch", "_decomp", "decompositions_for_jvp.py"))
+# What stands between whoever registers something and where it is registered.
+BETWEEN = (
+    __file__, torch.library.__file__, str(Path(torch.library.__file__).parent / "_library"), functools.__file__,
+    torch.utils._python_dispatch.__file__,
+)  # fmt: skip
 NUMBER = "number of the gate"
 
 
@@ -68,7 +76,8 @@ def gated(words: frozenset[str]) -> Iterator[None]:
 @cache
 def _gates_for(words: frozenset[str], found: int) -> list[_Gate]:
     """The gates that these words need, with this number of functions found."""
-    return [*map(_out_of_sight, COMPILES), *(_gate(part) for part in _found if part.is_forbidden_by(words))]
+    unseen = (_out_of_sight(name) for name in (*COMPILES, *REGISTERS))
+    return [*unseen, *(_gate(part) for part in _found if part.is_forbidden_by(words))]
 
 
 _looked_through: set[str] = set()
@@ -144,19 +153,25 @@ def _gate(found: PythonFunction) -> _Gate:
 
 @cache
 def _out_of_sight(name: str) -> _Gate:
-    function = _innermost(pkgutil.resolve_name(name))
+    found = pkgutil.resolve_name(name)
+    function = _innermost(getattr(found, "__func__", found))
     assert function is not None, name
     original = _as_it_was(function)
 
     def look(*args: Any, **kwargs: Any) -> Any:
-        if now.out_of_sight and not _for_torch_itself(sys._getframe()):
+        if now.out_of_sight and not _for_torch_itself(name, sys._getframe()):
             refuse(name)
         return original(*args, **kwargs)
 
     return _gate_of(function, look)
 
 
-def _for_torch_itself(frame: FrameType | None) -> bool:
+def _for_torch_itself(name: str, frame: FrameType | None) -> bool:
+    """Does torch compile a formula of its own, or register what is its own?"""
+    if name in REGISTERS:
+        while frame and frame.f_code.co_filename.startswith(BETWEEN):
+            frame = frame.f_back
+        return is_torch(frame)
     while frame and not frame.f_code.co_filename.endswith(COMPILES_ITS_OWN):
         frame = frame.f_back
     return frame is not None

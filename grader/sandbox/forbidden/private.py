@@ -5,6 +5,8 @@ is forbidden, it is refused. Whoever moves on to a later torch looks at what is 
 it belongs to one (families.py), and adds it. tests/grader/test_forbidden.py says what is missing.
 """
 
+import torch
+
 KNOWN_PRIVATE = frozenset(
     """
 Bfloat16QuantizedToFloat FloatToBfloat16Quantized adaptive_avg_pool2d adaptive_avg_pool2d_backward
@@ -102,3 +104,10 @@ weight_int4pack_mm_with_scales_and_zeros weight_int8pack_mm weight_norm weight_n
 weight_norm_interface weight_norm_interface_backward wrapped_linear_prepack wrapped_quantized_linear_prepacked
 """.split()  # noqa: SIM905 - a list of them would be five times as long
 )
+
+
+def unknown_private() -> frozenset[str]:
+    """The private operations of this torch at which nobody has looked, with all that is in front of their names."""
+    packets = {name.partition(".")[0] for name in torch._C._dispatch_get_all_op_names()}
+    private = {name.removeprefix("aten::") for name in packets if name.startswith("aten::_")}
+    return frozenset(name for name in private if not name.startswith("__") and name.strip("_") not in KNOWN_PRIVATE)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import NoReturn
+
+import torch
+
+# Code in these folders may do what code under test may not: torch, and the watch itself.
+MAY = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}")
 
 
 class ForbiddenCall(BaseException):
@@ -29,3 +37,8 @@ def refuse(name: str) -> NoReturn:
     error = ForbiddenCall(name)
     now.refused = now.refused or error
     raise error
+
+
+def is_torch(frame: FrameType | None) -> bool:
+    """Is this torch's code that is running, or that of the watch?"""
+    return frame is not None and frame.f_code.co_filename.startswith(MAY)
