@@ -4,8 +4,8 @@ It runs no code under test itself and holds nothing of it or of the reference, s
 Not even the work passes through its memory: a child reads that from a pipe of its own. It has one thread: a fork
 with more would hang the child.
 
-One child is always forked ahead, and waits for its pipes. While nothing else is asked for, it does once what every
-job does (grader/sandbox/warm_up.py), so that work begins at once.
+Some children are always forked ahead, and wait for their pipes. While nothing else is asked for, they do once what
+every job does (grader/sandbox/warm_up.py), so that work begins at once.
 
 The control socket carries in a byte and the descriptors of three pipes (work, channel, output) for each child,
 and out lines of JSON: `started` with a pid, `ended` with a wait status.
@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from grader.protocol.scratch import Identity, remember, remember_folders_in, rem
 from grader.sandbox import linux
 
 LOOK_SECONDS = 0.1
+# What is wrong needs a second process, to find out whose fault it is.
+AHEAD = 2
 # After so long without work nobody waits for the processor that warming up takes.
 REST_SECONDS = 0.5
 
@@ -83,6 +86,8 @@ def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in (ours.fileno(), control.fileno(), waker_read, waker_write):
                 os.close(descriptor)
+            for other in ahead:
+                other.pipes.close()
             selector.close()
             _stand_alone()
             if not select.select([theirs], [], [], REST_SECONDS)[0]:
@@ -98,30 +103,33 @@ def main(control_descriptor: int, scratch: str, identity: Identity) -> None:
         finally:
             os._exit(1)  # whatever happened, it is no zygote
 
-    ahead = fork_ahead()
+    def hand_over(descriptors: list[int]) -> int:
+        """Give work to the child that has waited longest; its pid."""
+        while True:
+            first = ahead.popleft() if ahead else fork_ahead()
+            with first.pipes, suppress(OSError):  # somebody may have ended it
+                socket.send_fds(first.pipes, [START], descriptors)
+                return first.pid
+            os.waitpid(first.pid, 0)
+
+    ahead: deque[_Ahead] = deque()
     while True:
+        while len(ahead) < AHEAD:
+            ahead.append(fork_ahead())
         for key, _ in selector.select():
             if key.fileobj is control:
                 descriptors = _receive(control)
                 if descriptors is None:
-                    _end({*running, ahead.pid}, scratch)
+                    _end({*running, *(waiting.pid for waiting in ahead)}, scratch)
                 remember_folders_in(scratch)
-                try:
-                    socket.send_fds(ahead.pipes, [START], descriptors)
-                except OSError:  # somebody has ended it
-                    ahead.pipes.close()
-                    os.waitpid(ahead.pid, 0)
-                    ahead = fork_ahead()
-                    socket.send_fds(ahead.pipes, [START], descriptors)
-                ahead.pipes.close()
+                pid = hand_over(descriptors)
                 for descriptor in descriptors:
                     os.close(descriptor)
-                running.add(ahead.pid)
-                _tell(control, event="started", pid=ahead.pid)
-                ahead = fork_ahead()
+                running.add(pid)
+                _tell(control, event="started", pid=pid)
             else:
                 os.read(waker_read, 4096)
-                _reap(control, running, ahead.pid)
+                _reap(control, running, {waiting.pid for waiting in ahead})
 
 
 @contextmanager
@@ -166,12 +174,12 @@ def _stand_alone() -> None:
     os.close(null)
 
 
-def _reap(control: socket.socket, running: set[int], ahead: int) -> None:
+def _reap(control: socket.socket, running: set[int], ahead: set[int]) -> None:
     for pid in list(running):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             running.discard(pid)
-            _end_orphans({*running, ahead})
+            _end_orphans(running | ahead)
             _tell(control, event="ended", pid=pid, status=status)
 
 

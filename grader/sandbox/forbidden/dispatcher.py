@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from grader.sandbox.forbidden.families import STEMS, is_forbidden
+from grader.sandbox.forbidden.families import STEMS, is_forbidden, plain_words
 from grader.sandbox.forbidden.origins import seen
 from grader.sandbox.forbidden.state import is_torch, now, refuse
 
@@ -49,7 +49,7 @@ def in_force() -> Iterator[None]:
 @contextmanager
 def no_way_round(words: frozenset[str]) -> Iterator[None]:
     """Within the block there is a gate for all that these words forbid, and what goes round gates is seen."""
-    _put_up_gates(words.difference(STEMS))
+    _put_up_gates(plain_words(words).difference(STEMS))
     with ExitStack() as stack:
         for kind, (method, operation_of) in CALLS_BELOW.items():
             if hasattr(torch._C, kind):

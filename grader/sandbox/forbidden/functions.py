@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from grader.protocol.job import COMPILES, REGISTERS
-from grader.sandbox.forbidden.families import is_forbidden
+from grader.sandbox.forbidden.families import STEMS, is_forbidden, plain_words
 from grader.sandbox.forbidden.origins import seen
 from grader.sandbox.forbidden.state import is_torch, now, refuse
 
@@ -56,7 +56,7 @@ class PythonFunction:
 
     def is_forbidden_by(self, words: frozenset[str]) -> bool:
         """Do these words forbid it?"""
-        return self.kind in words or any(is_forbidden(name, words) for name in self.names if "backward" not in name)
+        return self.kind in words or any(is_forbidden(name, words) for name in self.names)
 
 
 @contextmanager
@@ -77,11 +77,21 @@ def gated(words: frozenset[str]) -> Iterator[None]:
 def _gates_for(words: frozenset[str], found: int) -> list[_Gate]:
     """The gates that these words need, with this number of functions found."""
     unseen = (_out_of_sight(name) for name in (*COMPILES, *REGISTERS))
-    return [*unseen, *(_gate(part) for part in _found if part.is_forbidden_by(words))]
+    names = _usual_names(found) if plain_words(words) <= STEMS.keys() else _names
+    forbidden = {name for name in names if is_forbidden(name, words)}
+    parts = (part for part in _found if part.kind in words or not forbidden.isdisjoint(part.names))
+    return [*unseen, *map(_gate, parts)]
+
+
+@cache
+def _usual_names(found: int) -> list[str]:
+    """The few of all names that a known family has, with this number of functions found."""
+    return [name for name in _names if is_forbidden(name, frozenset(STEMS))]
 
 
 _looked_through: set[str] = set()
 _found: dict[PythonFunction, None] = {}
+_names: set[str] = set()
 
 
 def python_functions() -> dict[PythonFunction, None]:
@@ -90,7 +100,9 @@ def python_functions() -> dict[PythonFunction, None]:
     for name in [name for name in list(sys.modules) if name not in _looked_through]:
         _looked_through.add(name)
         if name.startswith(IN_PYTHON):
-            _found.update(dict.fromkeys(_functions_of(name, sys.modules[name])))
+            functions = list(_functions_of(name, sys.modules[name]))
+            _found.update(dict.fromkeys(functions))
+            _names.update(*(function.names for function in functions))
     return _found
 
 
@@ -99,14 +111,21 @@ def _functions_of(module_name: str, module: ModuleType) -> Iterator[PythonFuncti
         if not isinstance(value, type):
             function = _innermost(value)
             if function is not None:
-                names = (name, *_of_optimizers(module_name, function))
+                names = tuple(_families_of(name)) + _of_optimizers(module_name, function)
                 yield PythonFunction(function, name.strip("_") if name[0] == "_" else name, names)
             continue
         for member in vars(value).values():
             function = _innermost(member)
             if function is not None:
                 of_optimizers = _of_optimizers(module_name, function)
-                yield PythonFunction(function, name, (name, *of_optimizers) if of_optimizers else (), name)
+                names = tuple(_families_of(name)) + of_optimizers if of_optimizers else ()
+                yield PythonFunction(function, name, names, name)
+
+
+def _families_of(name: str) -> Iterator[str]:
+    """The name, unless it is that of a gradient's formula, which is met as an operation."""
+    if "backward" not in name:
+        yield name
 
 
 def _of_optimizers(module_name: str, function: FunctionType) -> tuple[str, ...]:
@@ -214,4 +233,5 @@ def _template(cells: int) -> CodeType:
     return code
 
 
-python_functions()  # before the process is forked, so that no child has to look for them
+# Before the process is forked, so that no child has to look for them.
+_gates_for(frozenset(STEMS), len(python_functions()))
