@@ -376,6 +376,10 @@ class WithoutNumbers(TorchFunctionMode):
             return torch.empty(*arguments, **named)
         if name in ("randn_like", "rand_like", "normal_", "uniform_", "trunc_normal_", "triu", "tril"):
             return [*arguments, *named.values()][0]  # the tensor itself will do
+        if name.rstrip("_") in ("add", "sub", "mul", "div"):
+            first, other = arguments[0], arguments[-1]
+            if isinstance(other, int | float) or getattr(first, "shape", None) == getattr(other, "shape", ()):
+                return first
         return function(*arguments, **named)
 
 

@@ -4,6 +4,7 @@ code, every known mistake, and `pytest tests/`."""
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import inspect
 import os
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from time import process_time  # bound here: code under test may put something else into `time`
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, cast
 
 import torch
@@ -39,10 +40,14 @@ SYNTAX_ERRORS = (SyntaxError, IndentationError, TabError)
 
 Probe = Callable[..., None]
 
-# torch's optimizers import its compiler when they are first made. That takes a second and does nothing here.
-for method in vars(torch.optim.Optimizer).values():
-    if hasattr(method, "__wrapped__"):
-        method.__wrapped__.__dynamo_disable = method.__wrapped__
+# Optimizers, what runs on the device "meta" and more import torch's compiler when they are first called, to
+# tell it that they are not for it. That takes a second and 70 MB, and does nothing here.
+asks_the_compiler = torch.optim.Optimizer.zero_grad.__code__
+for asking in gc.get_referrers(asks_the_compiler):
+    if isinstance(asking, FunctionType):
+        cells = dict(zip(asks_the_compiler.co_freevars, asking.__closure__ or (), strict=True))
+        function = cells["fn"].cell_contents
+        function.__dynamo_disable = function
 
 
 def run_job(job: Job, emit: Callable[[CheckRun], None], scratch: Path) -> None:
