@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import lru_cache
 
 from grader.course.outline import AnyFunction, parse
 
@@ -16,7 +17,8 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def docstrings(text: str) -> dict[str, str]:
+@lru_cache(64)
+def docstrings(text: str) -> Mapping[str, str]:
     """The docstrings in a Python file, each in one line: of functions, classes, methods (`Class.method`), and of
     the file itself. Raises SyntaxError."""
     tree = parse(text)

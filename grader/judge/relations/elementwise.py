@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 
 import numpy as np
 
@@ -200,8 +201,9 @@ def by_slice(pair: Pair) -> Relation | None:
         if not 1 < len(one) <= 1000 or one.shape[1] <= ENOUGH:
             continue
         for name, between in (("factor", _factor_between), ("offset", _offset_between)):
-            found = [_unless_right(pair, between, *rows) for rows in zip(one, other, strict=True)]
-            if None not in found and sum(by != NONE_NEEDED for by in found) > 1:
+            each = (_unless_right(pair, between, *rows) for rows in zip(one, other, strict=True))
+            found = list(takewhile(lambda by: by is not None, each))  # most often the first one says it all
+            if len(found) == len(one) and sum(by != NONE_NEEDED for by in found) > 1:
                 does = "times a number" if name == "factor" else "plus a number"
                 says = (
                     f"Each {unit} is right up to a {name}: {does} of its own, which differs from {unit} to {unit}."
