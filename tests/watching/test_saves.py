@@ -13,7 +13,7 @@ import pytest
 
 from grader.commands.watching import saves as module
 from grader.commands.watching.desk import concerned
-from grader.commands.watching.saves import HALF_SECONDS, Saves, is_whole
+from grader.commands.watching.saves import GLANCES, HALF_SECONDS, Saves, is_whole
 from tests.mini import ROOT
 
 FIRST, SECOND = "x = 1\n", "x = 2\n"
@@ -194,3 +194,15 @@ IDS = ("ex00_a", "ex01_b", "ex02_c")
 )
 def test_which_exercise_a_save_is_about(saved: list[str], used: list[str], chosen: str | None) -> None:
     assert concerned(IDS, saved, "ex01_b", used) == chosen
+
+
+def test_a_glance_sees_the_file_that_is_worked_on_at_once_and_others_soon(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "ex01_other.py"
+    other.write_text(FIRST)
+    saves = Saves(tmp_path)
+    file.write_text("x = 2\n")
+    assert saves.glance("ex00_mini") == ["ex00_mini"]
+    other.write_text("x = 2\n")
+    seen = [saves.glance("ex00_mini") for _ in range(GLANCES)]
+    assert seen.count(["ex01_other"]) == 1
+    assert [saves.glance("ex09_none") for _ in range(GLANCES)] == [[]] * GLANCES

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from grader.commands.watching.desk import Desk, Event, Failed, Graded, Opened, Saved, Seen
-from grader.commands.watching.saves import LOOK_SECONDS, Saves
+from grader.commands.watching.saves import GLANCE_SECONDS, Saves
 from grader.commands.watching.views import scene_view, verdict_view
 from grader.learner.history import Store
 from grader.report.console import Page, relative
@@ -26,8 +26,8 @@ def watch_plainly(root: Path, folder: Path, store: Store, seed: int | None, name
         while True:
             while not events.empty():
                 _show(page, events.get(), desk, folder, options)
-            time.sleep(LOOK_SECONDS)
-            names = saves.look()
+            time.sleep(GLANCE_SECONDS)
+            names = saves.glance(desk.open.id if desk.open else "")
             if names:
                 desk.saved(names)
     finally:

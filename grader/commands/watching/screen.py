@@ -21,7 +21,7 @@ from grader.commands import hints, history
 from grader.commands.diff import diff_lines
 from grader.commands.watching.desk import Desk, Event, Failed, Graded, Opened, Saved, Seen
 from grader.commands.watching.dialogs import Choice, Chooser, Question, Reader
-from grader.commands.watching.saves import LOOK_SECONDS, Saves
+from grader.commands.watching.saves import GLANCE_SECONDS, Saves
 from grader.commands.watching.views import View, drawn_at, scene_view, verdict_view
 from grader.course.catalogue import headings
 from grader.course.exercise import Exercise
@@ -141,8 +141,8 @@ class WatchScreen(App[None]):
         self._begun.set()
         try:
             self.desk.open_exercise(self._opened_first or self.desk.first_open())
-            while not self._ended.wait(LOOK_SECONDS):
-                names = saves.look()
+            while not self._ended.wait(GLANCE_SECONDS):
+                names = saves.glance(self.desk.open.id if self.desk.open else "")
                 if names:
                     self.desk.saved(names)
         finally:
