@@ -24,6 +24,7 @@ from grader.report import github, gradescope, json, junit
 from grader.report.console import Page, relative, show_result, show_summary
 from grader.stopping import answered, undisturbed
 from grader.supervisor.protections import Protection, as_line, require_all
+from grader.supervisor.spares import expected_for
 from grader.text import COMMAND, printable
 
 RENDERERS = {
@@ -52,7 +53,7 @@ def grade(names: Sequence[str], on: Path, seed: int | None, format: str, strict:
     try:
         with (
             answered(),
-            opened_launcher(chosen_seed, len(wanted) + 2) as launcher,  # for the reference, and for the trial
+            opened_launcher(chosen_seed, expected_for(len(wanted))) as launcher,
             opened_store() as store,
             tried_protections(launcher) as trial,
         ):

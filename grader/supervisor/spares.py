@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
 COMMAND = (sys.executable, "-m", "grader.sandbox.spare")
 # What the first grading takes: the reference, the learner's code, the trial of the protections. They import torch
-# side by side.
-AT_FIRST = 3
+# side by side. What is wrong takes one more, which is started at once only where a processor would be idle.
+AT_FIRST = 3 if (os.cpu_count() or 1) < 4 else 4
 # So many are to be ready later.
 AHEAD = 2
+
+
+def expected_for(exercises: int) -> int:
+    """How many processes are needed, about, to grade so many exercises."""
+    return exercises + AT_FIRST - 1
 
 
 class Spares:

@@ -13,7 +13,7 @@ import pytest
 from grader.errors import GraderError
 from grader.protocol.job import Work
 from grader.supervisor import spares
-from grader.supervisor.spares import AHEAD, AT_FIRST, Spares
+from grader.supervisor.spares import AHEAD, AT_FIRST, Spares, expected_for
 
 # As an interpreter without torch: it says that it is ready, waits for work, and does none.
 READY = "import sys; sys.stdout.write(chr(10)); sys.stdout.flush(); sys.stdin.readline()"
@@ -76,3 +76,7 @@ def test_after_the_end_nothing_is_left_and_nothing_begins(started: Started, tmp_
     assert not processes.scratch.exists()
     with pytest.raises(GraderError, match="ending"):
         processes.start(Work((), str(tmp_path)))
+
+
+def test_grading_one_exercise_needs_what_is_started_at_first() -> None:
+    assert expected_for(1) == AT_FIRST
