@@ -125,11 +125,11 @@ def row(exercise: Exercise, folder: Path, repeat: int, environment: dict[str, st
                 ("right", texts.right, ["checks passed"], ["✗"]),
             ):
                 seconds[kind].append(saved(terminal, path, text, words, without))
-                terminal.read(0.3)  # nobody saves again at once
+                terminal.read(0.3)  # nobody saves again within a second
                 if kind == "right" or environment:  # without fork it takes seconds until the next process is ready
                     come_to_rest(terminal)
                 else:
-                    time.sleep(0.3)
+                    time.sleep(0.7)
         megabytes = memory(terminal)
         before = all_seconds(terminal)
         until = time.monotonic() + IDLE_SECONDS
