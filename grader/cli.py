@@ -20,7 +20,7 @@ from grader.bootstrap import EXERCISES, ROOT, STATE
 from grader.commands.completion import Shell
 from grader.errors import GraderError, UsageError, note_traceback
 from grader.stopping import answered
-from grader.text import COMMAND, make_output_safe, printable
+from grader.text import COMMAND, make_output_safe, printable, sentence
 
 LARGEST_SEED = 2**31 - 1
 
@@ -50,6 +50,12 @@ class Require(StrEnum):
     strict = "strict"
 
 
+THEIR_WORDS = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "It should be a whole number",
+    "Input should": "It should",
+    "?.": "?",
+}
 On = Annotated[Path, typer.Option("--on", help="The folder to grade.", show_default="exercises")]
 Seed = Annotated[
     int | None,
@@ -57,6 +63,7 @@ Seed = Annotated[
         "--seed",
         min=0,
         max=LARGEST_SEED,
+        metavar="<number>",
         help="Replay with the inputs of this seed.",
         show_default="drawn anew",
     ),
@@ -66,7 +73,7 @@ RequireOption = Annotated[
     Require | None,
     typer.Option("--require", help="Grade nothing unless every protection is in force.", show_default="none"),
 ]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[EXERCISE]…", help="For instance ex06, or 6.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="exercise", help="For instance ex06, or 6.")]
 
 
 def run(arguments: list[str]) -> int:
@@ -81,7 +88,9 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         return _complain(str(error), 2)
     except typer.TyperException as error:
-        return _complain(f"{error.format_message().rstrip('.')}. `{COMMAND} --help` lists what there is.", 2)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else COMMAND
+        return _complain(f"{_in_plain_words(error.format_message())} `{command} --help` lists what there is.", 2)
     except GraderError as error:
         return _complain(str(error), 3)
     except typer.Abort as error:
@@ -93,6 +102,13 @@ def run(arguments: list[str]) -> int:
         return 0
     except Exception as error:
         return _complain(f"the grader itself failed: {type(error).__name__}: {error}. {note_traceback(STATE)}", 3)
+
+
+def _in_plain_words(message: str) -> str:
+    """What is wrong with the command line, without the words of the library that has found it."""
+    for theirs, ours in THEIR_WORDS.items():
+        message = message.replace(theirs, ours)
+    return sentence(message)
 
 
 @app.callback(invoke_without_command=True, epilog=examples("", "watch", "hint", "check ex06 --help"))
@@ -210,7 +226,9 @@ def show(
     text: Annotated[str, typer.Argument(help="What it is about, for scenes that take a text.")] = "",
     folder: Annotated[Path | None, typer.Option("--folder", help="A model to load, for ex14.")] = None,
     on: On = EXERCISES,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="The seed of its inputs.")] = 17,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=LARGEST_SEED, metavar="<number>", help="The seed of its inputs.")
+    ] = 17,
 ) -> int:
     """Show what your code of an exercise does.
 

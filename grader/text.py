@@ -59,6 +59,12 @@ def shorten(text: str, limit: int = 80) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def sentence(text: str) -> str:
+    """What somebody else's program says, with one sign at its end."""
+    text = text.rstrip(".")
+    return text if text.endswith("?") else f"{text}."
+
+
 def _harmless(character: str) -> bool:
     return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 

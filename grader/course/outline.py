@@ -115,6 +115,18 @@ class Outline:
         return [name for name, function in self.functions.items() if function.is_stub]
 
 
+def names_in(text: str) -> list[str]:
+    """Every name that the code of a text gives to something or calls something by, each once."""
+    found: list[str] = []
+    for node in ast.walk(_tree(text)):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                found.append(name)
+            case ast.alias(name=name, asname=other):
+                found.append(other or name.partition(".")[0])
+    return list(dict.fromkeys(found))
+
+
 @lru_cache(maxsize=128)
 def outline(text: str) -> Outline:
     """Raises SyntaxError."""

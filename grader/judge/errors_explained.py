@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
+from grader.course.outline import names_in
+
 # The type of the error, what its message holds, and what that means. The first that fits is taken.
 MEANINGS = (
     # Shapes.
@@ -431,10 +433,12 @@ def meaning(error: str, message: str) -> str:
 
 
 def look_alike(message: str, text: str) -> str:
-    """Where an attribute is missing: that the learner's text has one with a name much like it, or an empty text."""
-    missing = re.search(r"object has no attribute '(\w+)'", message)
-    if missing is None:
-        return ""
-    lowered = {name.lower(): name for name in re.findall(r"\bself\.(\w+)", text) if name != missing[1]}
-    found = get_close_matches(missing[1].lower(), lowered, n=1, cutoff=0.8)
-    return f"Your file has `self.{lowered[found[0]]}`, which looks much like it." if found else ""
+    """Where a name or an attribute is missing: that the learner's text has one much like it, or an empty text."""
+    for pattern, before in ((r"object has no attribute '(\w+)'", "self."), (r"name '(\w+)' is not defined", "")):
+        missing = re.search(pattern, message)
+        if missing:
+            names = re.findall(r"\bself\.(\w+)", text) if before else names_in(text)
+            lowered = {name.lower(): name for name in names if name != missing[1]}
+            found = get_close_matches(missing[1].lower(), lowered, n=1, cutoff=0.8)
+            return f"Your file has `{before}{lowered[found[0]]}`, which looks much like it." if found else ""
+    return ""

@@ -24,7 +24,7 @@ from grader.judge.surroundings import explanation
 from grader.protocol.job import OUT_OF_SIGHT, UNKNOWN
 from grader.protocol.runs import ENDLESS, IMPORT_CHECK, LACKING, CheckRun, Ending, Failure, Place, SubjectRun
 from grader.protocol.values import Array
-from grader.text import COMMAND, shorten
+from grader.text import COMMAND, sentence, shorten
 
 UNSTABLE = "Two runs of your code on the same input gave different results, so something in it is left to chance. "
 # How Python says that a call does not fit the parameters.
@@ -296,7 +296,7 @@ def _message(finding: Finding) -> str:
             during = "while your file was imported" if check.name == IMPORT_CHECK else "during this check"
             return f"The Python process died {during}: {what}."
         case Status.UNREADABLE:
-            return f"Syntax error: {what}."
+            return f"Syntax error: {sentence(what)}"
     kind = _error(run)
     if not finding.trace and kind == "TypeError" and NO_SUCH_CALL.search(what):
         return f"The test makes a call that the original takes, and yours does not ({what})."

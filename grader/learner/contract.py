@@ -14,7 +14,7 @@ from grader.course.exercise import Exercise
 from grader.course.keywords import is_by_name, read_keywords
 from grader.course.outline import Function, Outline, outline
 from grader.learner.submission import Submission, Unreadable
-from grader.text import shorten
+from grader.text import sentence, shorten
 
 CONFLICT_MARK = re.compile(r"(<{7}|>{7}|\|{7})( |$)|={7}$")
 RESOLVE = (
@@ -64,7 +64,7 @@ def read_outline(text: str, path: Path) -> Outline:
         line = error.lineno or 1
         mark = _conflict_mark(text, line)
         if mark is None:
-            raise Unreadable(f"Syntax error: {error.msg}.", path, line) from error
+            raise Unreadable(f"Syntax error: {sentence(error.msg)}", path, line) from error
         found = shorten(text.split("\n")[mark - 1])
         raise Unreadable(f"`{found}` is a mark of git's. {RESOLVE}", path, mark) from error
 

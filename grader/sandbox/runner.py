@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from time import process_time  # bound here: code under test may put something else into `time`
@@ -198,6 +200,8 @@ def _described(error: BaseException, files: frozenset[str]) -> tuple[Ending, Fai
     trace = tuple(Place(f.filename, f.lineno or 0, f.name) for f in frames if f.filename in files)
     trace += _place_of_syntax_error(error, files)
     ending, message = Ending.RAISED, message_of(error)
+    if type(error) is AttributeError and isinstance(error.obj, ModuleType):
+        message += _much_like(error.obj, error.name)
     if isinstance(error, ForbiddenCall):
         ending = Ending.FORBIDDEN
     elif isinstance(error, NotImplementedError) and frames and frames[-1].filename in files:
@@ -211,6 +215,13 @@ def _described(error: BaseException, files: frozenset[str]) -> tuple[Ending, Fai
     elif isinstance(error, OSError) and error.errno == errno.EMFILE:
         ending, message = Ending.LIMIT, "opened more files than an exercise may"
     return ending, Failure(error_types(error) or ("BaseException",), message, trace[-40:])
+
+
+@cache
+def _much_like(module: ModuleType, name: str) -> str:
+    """A name of the module that could have been meant."""
+    found = get_close_matches(name, [there for there in dir(module) if there[0] != "_"], 1, 0.8)
+    return f". Did you mean `{found[0]}`?" if found else ""
 
 
 def _place_of_syntax_error(error: BaseException, files: frozenset[str]) -> tuple[Place, ...]:

@@ -231,8 +231,20 @@ def test_the_check_shown_first_is_one_of_which_it_is_known_why() -> None:
 def test_a_name_that_looks_much_alike_is_told(grade: Grade) -> None:
     assert "`self.w_query`" in look_alike("'A' object has no attribute 'W_query'", "self.w_query = 1")
     assert look_alike("'A' object has no attribute 'mask'", "self.w_query = 1") == ""
+
     result = grade(SOLUTION.replace("return self.count\n", "return self.cuont\n"))
     assert result.first_open is not None and "`self.count`" in result.first_open.message
+
+
+def test_a_name_much_like_a_missing_one_is_told() -> None:
+    text = "def weigh(scores):\n    # Scoers\n    return softmax(scoers)\n"
+    assert "`scores`" in look_alike("name 'scoers' is not defined", text)
+    assert look_alike("name 'mask' is not defined", text) == ""
+
+
+def test_a_name_of_torch_much_like_a_missing_one_is_told(grade: Grade) -> None:
+    result = grade(SOLUTION.replace("return self.count\n", "return self.count + torch.argmaxx(torch.ones(2))\n"))
+    assert result.first_open is not None and "Did you mean `argmax`?" in result.first_open.message
 
 
 @pytest.mark.parametrize(
