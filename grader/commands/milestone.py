@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grader.commands.show import scene_job
-from grader.course.catalogue import choose
+from grader.course.catalogue import choose, exercise_ids
 from grader.errors import UsageError
 from grader.judge.results import ExerciseResult, Status
 from grader.learner.history import Attempt, Store
@@ -45,12 +45,18 @@ def milestone(
         return ""
     part = PART_NAMES[new[-1]]
     verb = "is" if not part.endswith("s") or part.endswith("loss") else "are"
-    train = f"{PYTHON} -m scripts.train --using mixed"
+    train = f"{PYTHON} -m scripts.train"
     latest = _latest_run(root)
     text = _spoken(root, latest, store, launcher) if latest else ""
     if text:
         return f"Your GPT, with your {part} in it, now writes: {text}"
-    return f"Your {part} {verb} in your GPT now. Let it learn, with the reference for what is missing: {train}"
+    done = {*passed, *(name for name, attempt in before.items() if attempt.passed)}
+    if all(name in done for name in exercise_ids(root) if FIRST <= name < LAST):
+        return f"Your {part} {verb} in your GPT now, and all of it is yours. Let it learn: {train}"
+    return (
+        f"Your {part} {verb} in your GPT now. Let it learn, with the reference for what is missing: "
+        f"{train} --using mixed"
+    )
 
 
 def _latest_run(root: Path) -> Path | None:
