@@ -97,3 +97,16 @@ def test_a_long_message_says_that_it_is_cut() -> None:
     assert message_of(ValueError("x" * MAX_MESSAGE)) == "x" * MAX_MESSAGE
     cut = message_of(ValueError("x" * (MAX_MESSAGE + 1)))
     assert len(cut) == MAX_MESSAGE and cut.endswith("(cut)")
+
+
+CALLED_FIRST = {
+    "an optimizer": "torch.optim.SGD([torch.nn.Parameter(torch.ones(1))]).zero_grad()",
+    "a copy on the device meta": "torch.empty(2, 3, device='meta').copy_(torch.ones(3))",
+}
+
+
+@pytest.mark.parametrize("code", CALLED_FIRST.values(), ids=CALLED_FIRST)
+def test_nothing_waits_for_the_import_of_a_compiler(grade: Grade, code: str) -> None:
+    looks = "import sys\n    assert 'torch._dynamo' not in sys.modules"
+    result = grade(with_body(f"{code}\n    {looks}\n    return x * 2"))
+    assert result.status is Status.PASSED, result.first_open
