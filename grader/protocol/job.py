@@ -12,12 +12,12 @@ READY = b"\n"
 START = b"+"
 # What these make runs out of sight of the watch on forbidden operations: where there is one, they are refused.
 COMPILES = ("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.trace_module", "torch.jit.load")
-# So does what these are given, unless it is torch that calls them.
-REGISTERS = ("torch.library.Library.impl", "torch.utils._python_dispatch.TorchDispatchMode.__init_subclass__")
+# So does what this is given, unless it is torch that calls it.
+REGISTERS = "torch.library.Library.impl"
 # So many times its limit on time a process may run a learner's code in all: once, and to find out more about it.
 MOST_RUNS = 4
 # How the names begin of all that is refused because what it does could not be seen, and because it is not known.
-OUT_OF_SIGHT = (*COMPILES, *REGISTERS, "__torch_dispatch__", "torch._C.", "ctypes.")
+OUT_OF_SIGHT = (*COMPILES, REGISTERS, "__torch_dispatch__", "torch._C.", "ctypes.")
 UNKNOWN = "torch.ops."
 
 

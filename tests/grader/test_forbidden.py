@@ -282,7 +282,7 @@ def in_thread(work):
         (IN_THREAD, "in_thread(lambda: nn.functional.gelu(x))", "ctypes.pthread_create"),
         (OWN, "own(x)", "torch.library.Library.impl"),
         (NEW, "torch.ops.aten._new_in_torch(x)", "torch.library.Library.impl"),
-        (MODE, "in_mode(x)", "torch.utils._python_dispatch.TorchDispatchMode.__init_subclass__"),
+        (MODE, "in_mode(x)", "__torch_dispatch__"),
         (TENSOR, "Mine(x).exp()", "__torch_dispatch__"),
         ("def inside(x):\n    with torch._C.DisableTorchFunction(): return x + 1", "inside(x)",
          "torch._C.DisableTorchFunction"),

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from grader.sandbox.forbidden.families import STEMS, is_forbidden, plain_words
 from grader.sandbox.forbidden.origins import seen
@@ -31,6 +32,7 @@ CALLS_BELOW: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "_DispatchOperatorHandle": ("redispatch_boxed", lambda handle: handle),
     "_SafeKernelFunction": ("call_boxed", lambda kernel: kernel.op_handle),
 }
+HANDLER = "__torch_dispatch__"
 LOWERS_THE_WATCH = (
     "DisableTorchFunction", "_AutoDispatchBelowADInplaceOrView", "_AutoDispatchBelowAutograd",
     "_ExcludeDispatchKeyGuard", "_ForceDispatchKeyGuard", "_SetExcludeDispatchKeyGuard",
@@ -61,11 +63,19 @@ def no_way_round(words: frozenset[str]) -> Iterator[None]:
         yield
 
 
-def _refuse_unseen(cls: type[torch.Tensor], /, **named: Any) -> None:
-    """What computes in a class of tensors of its own does so below the layer of the gates."""
-    if now.out_of_sight and "__torch_dispatch__" in vars(cls) and not is_torch(sys._getframe(1)):
-        refuse("__torch_dispatch__")
-    super(torch.Tensor, cls).__init_subclass__(**named)
+def _refuse_handlers(base: type) -> None:
+    """Refuse new classes under this one that handle operations themselves: below the layer of the gates."""
+    before = vars(base).get("__init_subclass__")
+
+    def init_subclass(cls: type, /, **named: Any) -> None:
+        if now.out_of_sight and HANDLER in vars(cls) and not is_torch(sys._getframe(1)):
+            refuse(HANDLER)
+        if before is None:
+            super(base, cls).__init_subclass__(**named)  # type: ignore[arg-type]
+        else:
+            before.__func__(cls, **named)
+
+    setattr(base, "__init_subclass__", classmethod(init_subclass))  # noqa: B010 - mypy knows of no such assignment
 
 
 @contextmanager
@@ -140,5 +150,6 @@ def _library(namespace: str) -> Any:
 
 
 _library("_").fallback(LAYER, torch.library.fallthrough_kernel, False)  # what has no gate passes
-torch.Tensor.__init_subclass__ = classmethod(_refuse_unseen)  # type: ignore[method-assign, assignment]
+for kind in (torch.Tensor, TorchDispatchMode):
+    _refuse_handlers(kind)
 _put_up_gates(frozenset(STEMS))  # before the process is forked, so that no child has to

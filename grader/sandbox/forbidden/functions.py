@@ -36,7 +36,6 @@ COMPILES_ITS_OWN = str(Path("torch", "_decomp", "decompositions_for_jvp.py"))
 # What stands between whoever registers something and where it is registered.
 BETWEEN = (
     __file__, torch.library.__file__, str(Path(torch.library.__file__).parent / "_library"), functools.__file__,
-    torch.utils._python_dispatch.__file__,
 )  # fmt: skip
 NUMBER = "number of the gate"
 
@@ -76,7 +75,7 @@ def gated(words: frozenset[str]) -> Iterator[None]:
 @cache
 def _gates_for(words: frozenset[str], found: int) -> list[_Gate]:
     """The gates that these words need, with this number of functions found."""
-    unseen = (_out_of_sight(name) for name in (*COMPILES, *REGISTERS))
+    unseen = (_out_of_sight(name) for name in (*COMPILES, REGISTERS))
     names = _usual_names(found) if plain_words(words) <= STEMS.keys() else _names
     forbidden = {name for name in names if is_forbidden(name, words)}
     parts = (part for part in _found if part.kind in words or not forbidden.isdisjoint(part.names))
@@ -172,8 +171,7 @@ def _gate(found: PythonFunction) -> _Gate:
 
 @cache
 def _out_of_sight(name: str) -> _Gate:
-    found = pkgutil.resolve_name(name)
-    function = _innermost(getattr(found, "__func__", found))
+    function = _innermost(pkgutil.resolve_name(name))
     assert function is not None, name
     original = _as_it_was(function)
 
@@ -187,7 +185,7 @@ def _out_of_sight(name: str) -> _Gate:
 
 def _for_torch_itself(name: str, frame: FrameType | None) -> bool:
     """Does torch compile a formula of its own, or register what is its own?"""
-    if name in REGISTERS:
+    if name == REGISTERS:
         while frame and frame.f_code.co_filename.startswith(BETWEEN):
             frame = frame.f_back
         return is_torch(frame)
