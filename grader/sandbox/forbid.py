@@ -1,11 +1,11 @@
 """Forbidden built-ins: while a probe runs, calling what the learner is to write ends the check.
 
 Each is recognised by what it computes rather than by the name under which it was reached. Operations are seen where
-torch dispatches them, in every thread, so an alias, a method, `torch.ops` and a module that wraps them all count.
-What torch writes in Python, such as an optimizer, has a gate in its code, so every alias of it, every copy and
-every subclass count. Packages are refused at import.
+torch dispatches them, in every thread, so an alias, a method, `torch.ops` and a module that wraps them all count:
+see forbidden/dispatcher.py. What torch writes in Python, such as an optimizer, has a gate in its code, so every
+alias of it, every copy and every subclass count: forbidden/functions.py. Packages are refused at import.
 
-What is forbidden anywhere in an exercise is watched while its file is imported, too: see forbidden/operations.py.
+What is forbidden anywhere in an exercise is watched while its file is imported, too: see forbidden/origins.py.
 """
 
 from __future__ import annotations
