@@ -148,6 +148,12 @@ BETAS = "lr=0.1, beta1=0.9, beta2=0.9, weight_decay=0.0, eps=1e-8, maximize=Fals
         ("softmax", "torch.func.functionalize(lambda x: torch.softmax(x, -1))(x)"),
         ("softmax", "torch.fx.symbolic_trace(nn.Softmax(-1))(x)"),
         ("softmax", "torch.jit.CompilationUnit('def f(x):\\n  return torch.softmax(x, -1)\\n').f(x)"),
+        ("softmax", "torch.func.jvp(lambda x: x.softmax(-1), (x,), (x,))"),
+        ("softmax", "torch.autograd.functional.jacobian(lambda x: x.softmax(-1), x)"),
+        ("softmax", "torch.utils.checkpoint.checkpoint(nn.Softmax(-1), x, use_reentrant=False)"),
+        ("softmax", "torch.inference_mode()(torch.softmax)(x, -1)"),
+        ("softmax", "torch._C._jit_get_operation('aten::softmax')[0](x, -1)"),
+        ("softmax", f"torch._C._dispatch_call_boxed({OPS}_softmax.default._handle, x, -1, False)"),
         ("softmax", "torch._refs.softmax(x, -1)"),
         ("softmax", "torch._refs.nn.functional.softmin(x, -1)"),
         ("softmax", f"torch._decomp.decomposition_table[{OPS}_softmax.default](x, -1, False)"),
@@ -336,6 +342,27 @@ def test_what_lowers_the_watch_is_refused(name: str) -> None:
     with watched(["gelu"]), pytest.raises(ForbiddenCall, match=name), forbidding(["gelu"]):
         getattr(torch._C, name)(torch._C.DispatchKeySet(torch._C.DispatchKey.CPU))
     assert not hasattr(getattr(torch._C, name), "__wrapped__") and "grader" not in repr(getattr(torch._C, name))
+
+
+class Derived(torch.autograd.Function):
+    """Goes on with what it gets, and takes a softmax on the way back."""
+
+    @staticmethod
+    def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: object, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0].softmax(-1)
+
+
+def test_what_runs_on_the_way_back_is_seen() -> None:
+    x = torch.rand(4, 4, requires_grad=True)
+    with watched(["softmax"]), pytest.raises(ForbiddenCall), forbidding(["softmax"]):
+        Derived.apply(x).sum().backward()
+    x.register_hook(lambda gradient: gradient.softmax(-1))
+    with watched(["softmax"]), pytest.raises(ForbiddenCall), forbidding(["softmax"]):
+        (x * 2).sum().backward()
 
 
 def test_without_the_modes_of_torch_what_is_forbidden_still_is() -> None:
