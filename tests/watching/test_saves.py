@@ -199,6 +199,8 @@ def test_which_exercise_a_save_is_about(saved: list[str], used: list[str], chose
 def test_a_glance_sees_the_file_that_is_worked_on_at_once_and_others_soon(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "ex01_other.py"
     other.write_text(FIRST)
+    for path in (file, other):
+        os.utime(path, (1, 1))  # or both times of one file could be the same, on a coarse clock
     saves = Saves(tmp_path)
     file.write_text("x = 2\n")
     assert saves.glance("ex00_mini") == ["ex00_mini"]
