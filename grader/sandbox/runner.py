@@ -115,21 +115,17 @@ def _set_filters(filters: tuple[Any, ...]) -> None:
     cast(list[Any], warnings.filters).extend(filters)
 
 
-def _matmul_precision() -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch 2.9 warns whoever reads it
-        return torch.get_float32_matmul_precision()
-
-
+# Torch 2.9 says so to whoever reads one of its settings.
+warnings.filterwarnings("ignore", "Please use the new API settings to control TF32 behavior")
 # How to read and to set what Python and torch have once for a whole process. Another check that has to do with what
 # one check chose would go wrong, or another bit would come out.
 SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (lambda: tuple(warnings.filters), _set_filters),  # first: to read another one may warn
     (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
     (torch.get_num_threads, torch.set_num_threads),
-    (_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (sys.getrecursionlimit, sys.setrecursionlimit),
-    (lambda: tuple(warnings.filters), _set_filters),
 )
 
 
