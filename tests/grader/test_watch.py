@@ -185,9 +185,10 @@ def busy_machine() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("busy_machine")
 def test_on_a_busy_machine_right_code_has_its_time(exercise: Exercise, subject_processes: Launcher) -> None:
-    """Two seconds of work take six there, and more beside other tests; the limit of 2.5 is for its own time."""
+    """Two seconds of work take six there, and more beside other tests; the limit of 4 is for its own time, of which
+    half a second may be gone before the work begins."""
     body = "from time import process_time\n    start = process_time()\n    while process_time() < start + 2: pass"
-    seen = run(subject_processes, job(exercise, with_body(f"{body}\n    return x * 2"), Limits(2.5)))
+    seen = run(subject_processes, job(exercise, with_body(f"{body}\n    return x * 2"), Limits(4.0)))
     assert set(endings(seen).values()) == {Ending.RETURNED}
 
 
