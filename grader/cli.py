@@ -54,7 +54,6 @@ THEIR_WORDS = {
     "Value error, ": "",
     "Input should be a valid integer, unable to parse string as an integer": "It should be a whole number",
     "Input should": "It should",
-    "?.": "?",
 }
 On = Annotated[Path, typer.Option("--on", help="The folder to grade.", show_default="exercises")]
 Seed = Annotated[

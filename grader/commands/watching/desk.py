@@ -99,6 +99,11 @@ class Desk:
         self._launcher.close()
         self._ahead.close()
 
+    @property
+    def open_name(self) -> str:
+        """Which exercise is open; nothing before there is one."""
+        return self.open.id if self.open else ""
+
     def first_open(self) -> str:
         """The first exercise that is not done; where all are, the last."""
         return next((name for name in self.ids if self.standings.get(name) is not Status.PASSED), self.ids[-1])
@@ -125,7 +130,7 @@ class Desk:
         """The texts of these modules are new."""
         for name in names:
             self.standings.pop(name, None)
-        chosen = concerned(self.ids, names, self.open.id if self.open else "", self._used())
+        chosen = concerned(self.ids, names, self.open_name, self._used())
         if chosen:
             self.open_exercise(chosen)
 

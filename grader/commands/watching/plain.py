@@ -27,7 +27,7 @@ def watch_plainly(root: Path, folder: Path, store: Store, seed: int | None, name
             while not events.empty():
                 _show(page, events.get(), desk, folder, options)
             time.sleep(GLANCE_SECONDS)
-            names = saves.glance(desk.open.id if desk.open else "")
+            names = saves.glance(desk.open_name)
             if names:
                 desk.saved(names)
     finally:

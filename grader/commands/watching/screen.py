@@ -142,7 +142,7 @@ class WatchScreen(App[None]):
         try:
             self.desk.open_exercise(self._opened_first or self.desk.first_open())
             while not self._ended.wait(GLANCE_SECONDS):
-                names = saves.glance(self.desk.open.id if self.desk.open else "")
+                names = saves.glance(self.desk.open_name)
                 if names:
                     self.desk.saved(names)
         finally:

@@ -76,21 +76,26 @@ def gated(words: frozenset[str]) -> Iterator[None]:
 def _gates_for(words: frozenset[str], found: int) -> list[_Gate]:
     """The gates that these words need, with this number of functions found."""
     unseen = (_out_of_sight(name) for name in (*COMPILES, REGISTERS))
-    names = _usual_names(found) if plain_words(words) <= STEMS.keys() else _names
+    names = (_usual_names if plain_words(words) <= STEMS.keys() else _all_names)(found)
     forbidden = {name for name in names if is_forbidden(name, words)}
     parts = (part for part in _found if part.kind in words or not forbidden.isdisjoint(part.names))
     return [*unseen, *map(_gate, parts)]
 
 
 @cache
-def _usual_names(found: int) -> list[str]:
-    """The few of all names that a known family has, with this number of functions found."""
-    return [name for name in _names if is_forbidden(name, frozenset(STEMS))]
+def _all_names(found: int) -> frozenset[str]:
+    """What the functions are called, with this number of them found."""
+    return frozenset(name for part in _found for name in part.names)
+
+
+@cache
+def _usual_names(found: int) -> frozenset[str]:
+    """The few of all names that a known family has."""
+    return frozenset(name for name in _all_names(found) if is_forbidden(name, frozenset(STEMS)))
 
 
 _looked_through: set[str] = set()
 _found: dict[PythonFunction, None] = {}
-_names: set[str] = set()
 
 
 def python_functions() -> dict[PythonFunction, None]:
@@ -99,9 +104,7 @@ def python_functions() -> dict[PythonFunction, None]:
     for name in [name for name in list(sys.modules) if name not in _looked_through]:
         _looked_through.add(name)
         if name.startswith(IN_PYTHON):
-            functions = list(_functions_of(name, sys.modules[name]))
-            _found.update(dict.fromkeys(functions))
-            _names.update(*(function.names for function in functions))
+            _found.update(dict.fromkeys(_functions_of(name, sys.modules[name])))
     return _found
 
 
@@ -110,21 +113,20 @@ def _functions_of(module_name: str, module: ModuleType) -> Iterator[PythonFuncti
         if not isinstance(value, type):
             function = _innermost(value)
             if function is not None:
-                names = tuple(_families_of(name)) + _of_optimizers(module_name, function)
+                names = _unless_gradient(name) + _of_optimizers(module_name, function)
                 yield PythonFunction(function, name.strip("_") if name[0] == "_" else name, names)
             continue
         for member in vars(value).values():
             function = _innermost(member)
             if function is not None:
                 of_optimizers = _of_optimizers(module_name, function)
-                names = tuple(_families_of(name)) + of_optimizers if of_optimizers else ()
+                names = _unless_gradient(name) + of_optimizers if of_optimizers else ()
                 yield PythonFunction(function, name, names, name)
 
 
-def _families_of(name: str) -> Iterator[str]:
+def _unless_gradient(name: str) -> tuple[str, ...]:
     """The name, unless it is that of a gradient's formula, which is met as an operation."""
-    if "backward" not in name:
-        yield name
+    return () if "backward" in name else (name,)
 
 
 def _of_optimizers(module_name: str, function: FunctionType) -> tuple[str, ...]:
@@ -137,8 +139,8 @@ def _innermost(value: Any) -> FunctionType | None:
     """The innermost function, which every wrapper and every alias ends in, if it is one of torch's."""
     while isinstance(value, FunctionType | staticmethod | classmethod) and hasattr(value, "__wrapped__"):
         value = value.__wrapped__
-    is_torch = isinstance(value, FunctionType) and (value.__module__ or "").partition(".")[0] == "torch"
-    return value if is_torch else None
+    is_one = isinstance(value, FunctionType) and (value.__module__ or "").partition(".")[0] == "torch"
+    return value if is_one else None
 
 
 @dataclass(frozen=True)
